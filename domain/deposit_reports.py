@@ -1,0 +1,368 @@
+"""What a provider's report means for a deposit: the ten rules, applied.
+
+The order in which reports arrive means nothing. A report of lower rank than what is known is
+noted and changes nothing; two different final outcomes, or another amount, need a person.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from domain import accounts
+from domain.attempts import EXPIRY_SECONDS, next_poll, parse_reference
+from domain.commands import Command, repeated
+from domain.deposit import Deposit, DepositStatus, settled_amount
+from domain.errors import InvalidTransition, Reason
+from domain.events import (
+    DepositAuthorised,
+    DepositAwaitingPlayer,
+    DepositCompleted,
+    DepositEvent,
+    DepositExpired,
+    DepositVoided,
+    Header,
+    Move,
+    NoticeNoted,
+    ResolutionProposed,
+    ReviewOpened,
+    TransactionFailed,
+    TransactionPending,
+    TransactionResolved,
+    TransactionUnknown,
+)
+from domain.money import Money
+from domain.outcomes import Disposition, Evidence, Outcome, ReviewReason, Source
+from domain.provider import Provider
+from domain.resolution import move, propose_or_agree
+
+_NOT_FINAL = frozenset(
+    {
+        Outcome.ACCEPTED,
+        Outcome.AWAITING_PLAYER,
+        Outcome.PENDING,
+        Outcome.AUTHORISED,
+        Outcome.NOT_FOUND,
+        Outcome.NOT_SENT,
+        Outcome.UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """One report about one deposit, with all that the decision needs."""
+
+    state: Deposit
+    command: Command
+    evidence: Evidence
+    provider: Provider
+    available_minor: int
+
+    @property
+    def header(self) -> Header:
+        return self.command.header(self.state.id, self.state.version + 1)
+
+    @property
+    def has_other_amount(self) -> bool:
+        """The provider names an amount, and it is not the one we asked for."""
+        return self.evidence.amount is not None and self.evidence.amount != self.state.amount
+
+    @property
+    def is_of_no_attempt(self) -> bool:
+        """Nothing was ever sent, or the reference is not of the only attempt there is."""
+        parsed = parse_reference(self.evidence.reference)
+        return self.state.reference is None or (parsed is not None and parsed[1] != 1)
+
+    @property
+    def was_judged(self) -> bool:
+        """Two people have decided what exactly this report means."""
+        judged = self.state.reported if self.state.resolved else None
+        return (
+            judged is not None
+            and self.evidence.outcome is judged.outcome
+            and self.evidence.amount in (None, judged.amount)
+        )
+
+    @property
+    def is_overdue(self) -> bool:
+        """The player's time is over, and it is the provider's answer when we asked."""
+        expires_at, polled = self.state.expires_at, self.evidence.source is Source.POLL
+        return polled and expires_at is not None and self.command.now >= expires_at
+
+
+def hear_deposit(
+    state: Deposit,
+    command: Command,
+    evidence: Evidence,
+    *,
+    provider: Provider,
+    available_minor: int = 0,
+) -> DepositEvent | None:
+    """What follows from a report; None where this very notice has been acted on.
+
+    `available_minor` is the player's available balance in the deposit's currency: a completed
+    deposit that turns out to have failed reserves what is left of it.
+    """
+    if evidence.notice_id is not None and evidence.notice_id in state.notices:
+        return None
+    report = _Report(
+        state=state,
+        command=command,
+        evidence=evidence,
+        provider=provider,
+        available_minor=available_minor,
+    )
+    if state.status is DepositStatus.REVIEW:
+        return _noted(report, Disposition.IN_REVIEW)
+    if report.was_judged:
+        return _noted(report, Disposition.DUPLICATE)
+    if report.is_of_no_attempt:
+        return _without_attempt(report)
+    match state.status:
+        case (
+            DepositStatus.SUBMITTED
+            | DepositStatus.AWAITING_PLAYER
+            | DepositStatus.AUTHORISED
+            | DepositStatus.UNKNOWN
+        ):
+            return _while_open(report)
+        case DepositStatus.FAILED if state.resolved:
+            return _after_void(report)
+        case DepositStatus.FAILED | DepositStatus.EXPIRED | DepositStatus.CANCELLED:
+            return _after_giving_up(report)
+        case DepositStatus.VOIDED:
+            return _after_void(report)
+        case DepositStatus.COMPLETED:
+            return _after_completion(report)
+        case DepositStatus.CREATED | DepositStatus.BLOCKED:
+            return _without_attempt(report)
+        case _:
+            assert_never(state.status)
+
+
+def _while_open(report: _Report) -> DepositEvent:
+    match report.evidence.outcome:
+        case Outcome.SUCCEEDED:
+            if report.has_other_amount:
+                return _review(report, ReviewReason.MISMATCH)
+            return _completed(report, late=False)
+        case Outcome.DECLINED:
+            return _failed(report, report.evidence.decline_code or Reason.DECLINED)
+        case Outcome.VOIDED:
+            return DepositVoided(**report.header, evidence=report.evidence)
+        case Outcome.RETURNED:
+            return _review(report, ReviewReason.CONTRADICTION)
+        case Outcome.AUTHORISED:
+            return _authorised(report)
+        case Outcome.AWAITING_PLAYER:
+            return _awaiting_player(report)
+        case Outcome.ACCEPTED | Outcome.PENDING | Outcome.NOT_FOUND:
+            return _nothing_final(report)
+        case Outcome.NOT_SENT:
+            first_call = report.evidence.source is Source.ANSWER
+            if first_call and report.state.status is DepositStatus.SUBMITTED:
+                return _failed(report, Reason.NOT_SENT)
+            return _nothing_final(report)
+        case Outcome.UNKNOWN:
+            return _unknown(report)
+        case _:
+            assert_never(report.evidence.outcome)
+
+
+def _authorised(report: _Report) -> DepositEvent:
+    if report.state.status is DepositStatus.AUTHORISED:
+        return _nothing_final(report)
+    if report.has_other_amount:
+        return _review(report, ReviewReason.MISMATCH)
+    delays_seconds = report.provider.poll_delays_seconds
+    return DepositAuthorised(
+        **report.header,
+        poll_at=next_poll(report.command.now, report.state.polls, delays_seconds)
+        or report.command.now,
+        evidence=report.evidence,
+    )
+
+
+def _awaiting_player(report: _Report) -> DepositEvent:
+    state = report.state
+    if state.status is DepositStatus.AUTHORISED:
+        return _noted(report, Disposition.LATE)
+    if report.is_overdue:
+        return DepositExpired(**report.header, evidence=report.evidence)
+    if state.status is DepositStatus.AWAITING_PLAYER:
+        return _noted(report, Disposition.DUPLICATE)
+    seconds = report.provider.expiry_seconds.get(state.method, EXPIRY_SECONDS["redirect"])
+    return DepositAwaitingPlayer(
+        **report.header,
+        redirect_url=report.evidence.redirect_url or state.redirect_url or "",
+        expires_at=state.expires_at or report.command.now + timedelta(seconds=seconds),
+        evidence=report.evidence,
+    )
+
+
+def _nothing_final(report: _Report) -> DepositEvent:
+    """Still open. A poll uses up one question of the schedule; after the last, ask a person."""
+    state, polled = report.state, report.evidence.source is Source.POLL
+    if state.status is DepositStatus.AUTHORISED and not polled:
+        older = report.evidence.outcome is not Outcome.AUTHORISED
+        return _noted(report, Disposition.LATE if older else Disposition.DUPLICATE)
+    waited_for_player = state.status is DepositStatus.AWAITING_PLAYER and report.is_overdue
+    if waited_for_player and report.evidence.outcome is Outcome.NOT_FOUND:
+        return DepositExpired(**report.header, evidence=report.evidence)
+    polls = state.polls + polled
+    poll_at = next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
+    if poll_at is None:
+        return _review(report, ReviewReason.UNRESOLVED)
+    return TransactionPending(
+        **report.header, polls=polls, poll_at=poll_at, evidence=report.evidence
+    )
+
+
+def _unknown(report: _Report) -> DepositEvent:
+    state = report.state
+    if state.status in (DepositStatus.UNKNOWN, DepositStatus.AUTHORISED):
+        return _nothing_final(report)
+    polls = state.polls + (report.evidence.source is Source.POLL)
+    poll_at = next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
+    if poll_at is None:
+        return _review(report, ReviewReason.UNRESOLVED)
+    return TransactionUnknown(
+        **report.header, polls=polls, poll_at=poll_at, evidence=report.evidence
+    )
+
+
+def _after_giving_up(report: _Report) -> DepositEvent:
+    match report.evidence.outcome:
+        case Outcome.SUCCEEDED:
+            if report.has_other_amount:
+                return _review(report, ReviewReason.MISMATCH)
+            return _completed(report, late=True)
+        case Outcome.DECLINED | Outcome.VOIDED:
+            return _noted(report, Disposition.DUPLICATE)
+        case Outcome.RETURNED:
+            return _review(report, ReviewReason.CONTRADICTION)
+        case _:
+            return _noted(report, Disposition.LATE)
+
+
+def _after_void(report: _Report) -> DepositEvent:
+    if report.evidence.outcome in (Outcome.SUCCEEDED, Outcome.RETURNED):
+        return _review(report, ReviewReason.CONTRADICTION)
+    return _after_giving_up(report)
+
+
+def _after_completion(report: _Report) -> DepositEvent:
+    outcome = report.evidence.outcome
+    if outcome in _NOT_FINAL:
+        return _noted(report, Disposition.LATE)
+    if outcome is not Outcome.SUCCEEDED:
+        return _review(report, ReviewReason.CONTRADICTION)
+    told, credited = report.evidence.amount, report.state.credited
+    if told is None or told == credited:
+        return _noted(report, Disposition.DUPLICATE)
+    return _review(report, ReviewReason.MISMATCH)
+
+
+def _without_attempt(report: _Report) -> DepositEvent:
+    if report.evidence.outcome in (Outcome.SUCCEEDED, Outcome.AUTHORISED):
+        return _review(report, ReviewReason.UNSOLICITED)
+    return _noted(report, Disposition.UNSOLICITED)
+
+
+def _completed(report: _Report, *, late: bool) -> DepositCompleted:
+    return DepositCompleted(
+        **report.header,
+        player_id=report.state.player_id,
+        provider=report.state.provider,
+        settled=report.state.amount,
+        fee=_fee(report.evidence, report.state.amount.currency),
+        late=late,
+        evidence=report.evidence,
+    )
+
+
+def _failed(report: _Report, reason: str) -> TransactionFailed:
+    return TransactionFailed(
+        **report.header,
+        player_id=report.state.player_id,
+        reason=reason,
+        released=None,
+        retry_at=None,
+        evidence=report.evidence,
+    )
+
+
+def _noted(report: _Report, disposition: Disposition) -> NoticeNoted:
+    return NoticeNoted(**report.header, disposition=disposition, evidence=report.evidence)
+
+
+def _review(report: _Report, reason: ReviewReason) -> ReviewOpened:
+    """Stop and ask a person; what is left of a credit that is now in doubt is set aside."""
+    credited = report.state.credited
+    reserve_minor = max(0, min(report.available_minor, credited.amount)) if credited else 0
+    return ReviewOpened(
+        **report.header,
+        player_id=report.state.player_id,
+        reason=reason,
+        reserved=Money(reserve_minor, credited.currency) if credited and reserve_minor else None,
+        evidence=report.evidence,
+    )
+
+
+def _fee(evidence: Evidence, currency: str) -> Money | None:
+    """A provider's fee is booked where it is in the transaction's own currency."""
+    fee = evidence.fee
+    return fee if fee is not None and fee.currency == currency and fee.amount else None
+
+
+# --- ending a review ----------------------------------------------------------------------------
+
+DEPOSIT_TARGETS = frozenset({DepositStatus.COMPLETED.value, DepositStatus.FAILED.value})
+
+
+def resolve_deposit(
+    state: Deposit, command: Command, *, target: str, note: str
+) -> ResolutionProposed | TransactionResolved | None:
+    """Propose or agree how a review ends; None if this command did so already.
+
+    Raises:
+        InvalidTransition: the deposit is not in review.
+        InvalidResolution, EvidenceMissing, SelfApproval: see `propose_or_agree`.
+    """
+    if repeated(state.commands, command):
+        return None
+    if state.status is not DepositStatus.REVIEW:
+        raise InvalidTransition(state.status, "resolved")
+    return propose_or_agree(
+        transaction_id=state.id,
+        version=state.version,
+        player_id=state.player_id,
+        proposal=state.proposal,
+        command=command,
+        target=target,
+        targets=DEPOSIT_TARGETS,
+        note=note,
+        moves=_moves(state, target),
+    )
+
+
+def _moves(state: Deposit, target: str) -> tuple[Move, ...]:
+    """What sets the books right, whether or not the player had been credited."""
+    settled = settled_amount(state)
+    currency = (state.credited or settled).currency
+    available = accounts.available(state.player_id, currency)
+    reserved = accounts.reserved(state.player_id, currency)
+    clearing = accounts.clearing(state.provider, currency)
+    suspense = accounts.suspense(currency)
+    if target == DepositStatus.COMPLETED:
+        if state.credited is None:
+            return move(clearing, available, settled)
+        return move(reserved, available, state.reserved)
+    if state.credited is None:
+        about_money = state.reason in (ReviewReason.MISMATCH, ReviewReason.UNSOLICITED)
+        reported = state.reported
+        took_money = about_money and reported and reported.outcome is Outcome.SUCCEEDED
+        return move(clearing, suspense, settled) if took_money else ()
+    recovered_minor = state.reserved.amount if state.reserved else 0
+    missing = Money(state.credited.amount - recovered_minor, currency)
+    return move(reserved, clearing, state.reserved) + move(suspense, clearing, missing)

@@ -1,0 +1,1 @@
+"""Commands: load, decide, append. One module per kind of thing; `handling.py` is the loop."""

@@ -1,0 +1,97 @@
+"""Settings: everything an operator may choose, read from the environment once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
+
+
+def redacted(conninfo: str) -> str:
+    """`conninfo` in libpq's `keyword=value` form, with its secrets replaced; safe to print."""
+    try:
+        parameters = conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        return "(unreadable connection string)"
+    hidden = {name: "***" for name in _SECRET_PARAMETERS if parameters.get(name)}
+    return make_conninfo("", **{**parameters, **hidden})
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _readable_conninfo(conninfo: str) -> str | None:
+    """Accept what libpq accepts, and SQLAlchemy's spelling of a URL; blank means not set."""
+    if not conninfo.strip():
+        return None
+    plain = conninfo.replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        conninfo_to_dict(plain)
+    except psycopg.Error:
+        # libpq quotes the offending part, which may hold the password: say only what is expected.
+        raise ValueError("expected postgresql://user:password@host:port/database") from None
+    return plain
+
+
+def _optional_conninfo(conninfo: str | None) -> str | None:
+    return None if conninfo is None else _readable_conninfo(conninfo)
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Immutable: a changed setting takes effect at the next start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TALLYSTICK_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: Annotated[str | None, AfterValidator(_optional_conninfo)] = Field(
+        default=None,
+        validation_alias="DATABASE_URL",
+        repr=False,
+        description="PostgreSQL 15 or newer to keep the ledger in; without it an embedded one",
+    )
+    database_name: str = Field(
+        default="tallystick",
+        min_length=1,
+        max_length=63,
+        description="Database inside the embedded PostgreSQL",
+    )
+    data: AbsolutePath = Field(
+        default_factory=lambda: platformdirs.user_data_path("tallystick"),
+        description="Folder of the embedded PostgreSQL and of what is kept outside the database",
+    )
+    system_data: AbsolutePath = Field(
+        default=Path("/var/lib/tallystick"),
+        description="Used only as root, when the unprivileged user of PostgreSQL cannot reach"
+        " the data folder or the binaries",
+    )
+    pg_bin: AbsolutePath | None = Field(
+        default=None,
+        description="Folder of the PostgreSQL binaries, before the bundled ones and the system's",
+    )
+    host: str = Field(default="127.0.0.1", description="Address the API and back office listen on")
+    port: Port = Field(default=8000, description="TCP port of the API and back office")
+    simulator_port: Port = Field(
+        default=8100, description="TCP port of the payment provider simulator"
+    )
+    request_timeout_seconds: float = Field(
+        default=5.0, gt=0, description="Deadline of one request, in seconds"
+    )
+    queue_size_max: int = Field(
+        default=1000, ge=1, description="Appends waiting for the writer before callers get 503"
+    )

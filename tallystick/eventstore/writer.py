@@ -1,0 +1,368 @@
+"""Group commit: many callers' appends, one transaction.
+
+While one batch commits, the appends of other callers queue; the writer then takes all of them
+as the next batch. Each is checked on its own: one that fails is answered with its error and does
+not disturb its neighbours. Callers wait for the answer, never longer than their deadline, and
+every answer is true: see `errors.py`.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+
+import psycopg
+import structlog
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from tallystick.eventstore import batch_sql
+from tallystick.eventstore.append import Append, Books, Entry, Receipt
+from tallystick.eventstore.batch_sql import Backend, Hashed, View
+from tallystick.eventstore.errors import (
+    AppendError,
+    OutcomeUnknown,
+    QueueFull,
+    StoreUnavailable,
+)
+from tallystick.faultpoints import faultpoint
+
+BATCH_APPENDS_MAX = 256
+"""Enough to share one disk flush; few enough to keep the head row's lock short."""
+
+REMEMBERED_MAX = 200_000
+"""Versions and balances kept in memory, some 100 bytes each."""
+
+RETRY_SECONDS = 0.05
+
+_log = structlog.get_logger(__name__)
+
+_NOT_WORTH_RETRYING = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.NotSupportedError,
+    psycopg.ProgrammingError,
+)
+
+Connect = Callable[[], Connection[TupleRow]]
+
+
+class _Waiting:
+    """One caller's append on its way through the writer."""
+
+    __slots__ = ("answer", "append", "deadline", "done", "taken")
+
+    def __init__(self, append: Append, deadline: float) -> None:
+        self.append = append
+        self.deadline = deadline
+        self.taken = False
+        """The writer has it: it can no longer be withdrawn."""
+        self.answer: Receipt | AppendError | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def settle(self, answer: Receipt | AppendError) -> None:
+        self.answer = answer
+        self.done.release()
+
+
+class GroupCommitWriter:
+    """Appends on behalf of every thread of this process; several processes may have one each."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        clock: Callable[[], datetime],
+        *,
+        queue_size_max: int = 1_000,
+        timeout_seconds: float = 5.0,
+    ) -> None:
+        """`connect` opens an autocommit connection as the writer role; `clock` tells UTC.
+
+        `timeout_seconds` bounds every caller's wait.
+        """
+        self._connect = connect
+        self._clock = clock
+        self._queue_size_max = queue_size_max
+        self._timeout_seconds = timeout_seconds
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._connection: Connection[TupleRow] | None = None
+        self._backend: Backend
+        self._view: View | None = None
+        """The ledger as this writer left it; a batch of another process makes it invalid."""
+
+    def append(self, append: Append, timeout_seconds: float | None = None) -> Receipt:
+        """Write it with whatever else is waiting; return when it is durable.
+
+        Raises:
+            VersionConflict, FloorPassed, BalanceOutOfRange: refused; nothing was written.
+            QueueFull, StoreUnavailable: nothing was written; try again.
+            OutcomeUnknown: it may have been written.
+        """
+        waiting = self._enqueue(append, timeout_seconds or self._timeout_seconds)
+        if not waiting.done.acquire(timeout=max(0.0, waiting.deadline - monotonic())):
+            self._give_up(waiting)
+        answer = waiting.answer
+        if isinstance(answer, AppendError):
+            raise answer
+        if answer is None:
+            raise OutcomeUnknown
+        return answer
+
+    def waiting(self) -> int:
+        """How many appends are queued."""
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Write what is queued, then stop. Later appends are refused as unavailable."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    # --- the caller's side ----------------------------------------------------------------------
+
+    def _enqueue(self, append: Append, timeout_seconds: float) -> _Waiting:
+        waiting = _Waiting(append, monotonic() + timeout_seconds)
+        with self._changed:
+            if self._closing:
+                raise StoreUnavailable("the ledger is shutting down; nothing was written")
+            if len(self._queue) >= self._queue_size_max:
+                raise QueueFull
+            self._queue.append(waiting)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return waiting
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        """The deadline has passed: withdraw the append, or wait no longer for its answer."""
+        with self._changed:
+            if not waiting.taken:
+                self._queue.remove(waiting)
+                waiting.answer = StoreUnavailable(
+                    "the database did not answer in time; nothing was written"
+                )
+
+    # --- the writer's side ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        batch: list[_Waiting] = []
+        try:
+            while batch := self._take_batch():
+                self._write_batch(batch)
+        except BaseException as error:
+            # Nothing may leave a caller without an answer, not even a fault of this thread.
+            for waiting in batch:
+                if waiting.answer is None:
+                    waiting.settle(OutcomeUnknown(f"the writer stopped: {error!r}"))
+            raise
+        finally:
+            self._disconnect()
+
+    def _take_batch(self) -> list[_Waiting]:
+        """Everything that waits, up to the largest batch; empty when closing."""
+        with self._changed:
+            while not self._queue and not self._closing:
+                self._changed.wait()
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_APPENDS_MAX))]
+            for waiting in batch:
+                waiting.taken = True
+        return batch
+
+    def _write_batch(self, batch: list[_Waiting]) -> None:
+        """Write the batch, again and again while the database is known to have taken nothing."""
+        while batch:
+            try:
+                self._attempt(batch)
+            except _NOT_WORTH_RETRYING as error:
+                self._disconnect()
+                self._write_singly([w for w in batch if w.answer is None], error)
+                return
+            except psycopg.Error as error:
+                _log.warning("append.retry", error=type(error).__name__, appends=len(batch))
+                self._disconnect()
+                batch = self._still_in_time(batch)
+            else:
+                return
+
+    def _write_singly(self, batch: list[_Waiting], error: psycopg.Error) -> None:
+        """One append that the database cannot take must not take its neighbours along."""
+        if len(batch) == 1:
+            detail = f"the database refused it ({type(error).__name__}); nothing was written"
+            _log.error("append.refused", error=str(error))
+            batch[0].settle(StoreUnavailable(detail))
+            return
+        for waiting in batch:
+            self._write_batch([waiting])
+
+    def _still_in_time(self, batch: list[_Waiting]) -> list[_Waiting]:
+        now = monotonic()
+        for waiting in batch:
+            if waiting.answer is None and waiting.deadline <= now:
+                waiting.settle(StoreUnavailable())
+        threading.Event().wait(RETRY_SECONDS)
+        return [waiting for waiting in batch if waiting.answer is None]
+
+    def _attempt(self, batch: list[_Waiting]) -> None:
+        """Decide the batch on what is known of the ledger, and write it if that still holds.
+
+        What is remembered from earlier batches is enough for an append that can be taken; one
+        that cannot is refused only on a fresh look. A psycopg.Error out of here means that
+        nothing was written.
+        """
+        fresh = False
+        while batch := [waiting for waiting in batch if waiting.answer is None]:
+            view = self._view_for(batch, fresh=fresh)
+            decided = _decide(batch, view, fresh=fresh)
+            if decided.refusals and not fresh:
+                fresh = True
+                continue
+            for waiting, error in decided.refusals:
+                waiting.settle(error)
+            if decided.entries and not self._write(view, decided):
+                fresh, self._view = True, None
+                continue
+            return
+
+    def _view_for(self, batch: list[_Waiting], *, fresh: bool) -> View:
+        """What the batch is decided on: remembered, or looked up where that does not suffice."""
+        view = self._view
+        if view is not None and not fresh:
+            versions, balances = view.versions, view.balances
+            appends = [waiting.append for waiting in batch]
+            new_guards = {s for a in appends for s in a.unchanged if s not in versions}
+            new_accounts = {
+                account for a in appends for account in a.accounts() if account not in balances
+            }
+            if not new_guards and not new_accounts:
+                return view
+            seen = batch_sql.look(self._connected(), new_guards, new_accounts)
+            if seen.position == view.position:
+                view.versions |= seen.versions
+                view.balances |= seen.balances
+                return view
+        streams = {stream for waiting in batch for stream in waiting.append.streams()}
+        accounts = {account for waiting in batch for account in waiting.append.accounts()}
+        self._view = batch_sql.look(self._connected(), streams, accounts)
+        return self._view
+
+    def _write(self, view: View, decided: "_Decided") -> bool:
+        """Write what was decided and answer; False if others appended meanwhile."""
+        connection = self._connected()
+        hashed = batch_sql.hash_batch(view, decided.entries, self._clock())
+        faultpoint("writer.before_commit")
+        try:
+            written = batch_sql.write(connection, view, decided.books, decided.entries, hashed)
+        except psycopg.errors.UniqueViolation:
+            written = False  # a stream that nobody had looked at has moved on
+        except psycopg.Error:
+            if not connection.closed:
+                raise  # the database answered: the statement has failed as a whole
+            written_after_all = self._look_up(hashed, decided)
+            if written_after_all is None:
+                return True
+            if not written_after_all:
+                raise
+            written = True
+        faultpoint("writer.after_commit")
+        if written:
+            self._remember(view, decided.books, hashed)
+            decided.answer(hashed)
+        return written
+
+    def _remember(self, view: View, books: Books, hashed: Hashed) -> None:
+        """The view moves on with the batch; it starts anew rather than grow for ever."""
+        if len(view.versions) + len(view.balances) > REMEMBERED_MAX:
+            view.versions.clear()
+            view.balances.clear()
+        view.position, view.recorded_at = hashed.size, hashed.recorded_at
+        view.frontier = hashed.frontier
+        view.versions |= books.versions
+        view.balances |= books.balances
+
+    def _look_up(self, hashed: Hashed, decided: "_Decided") -> bool | None:
+        """After a broken commit: is the batch in the log? None once nobody waits any longer."""
+        backend = self._backend
+        self._disconnect()
+        while True:
+            try:
+                with self._connect() as connection:
+                    found = batch_sql.was_committed(connection, backend, hashed)
+                if found is not None:
+                    return found
+            except psycopg.Error:
+                threading.Event().wait(RETRY_SECONDS)
+            if all(waiting.deadline <= monotonic() for waiting in decided.waiting()):
+                for waiting in decided.waiting():
+                    waiting.settle(OutcomeUnknown())
+                return None
+
+    def _connected(self) -> Connection[TupleRow]:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+            self._backend = batch_sql.backend_of(self._connection)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        self._view = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A batch, decided: what is to be written, for whom, and who is refused."""
+
+    books: Books
+    entries: list[Entry]
+    taken: list[tuple[_Waiting, int, int, bool, dict[str, int]]]
+    """Who; index of the first entry and their number; whether refused; balances reported."""
+    refusals: list[tuple[_Waiting, AppendError]]
+
+    def waiting(self) -> list[_Waiting]:
+        """Those whose appends are to be written."""
+        return [waiting for waiting, *_ in self.taken]
+
+    def answer(self, hashed: Hashed) -> None:
+        """Tell everyone where their events are."""
+        for waiting, index, count, refused, balances in self.taken:
+            first = hashed.first_position + index
+            waiting.settle(
+                Receipt(
+                    position=first + count - 1,
+                    positions=range(first, first + count),
+                    leaf=hashed.leaves[index + count - 1],
+                    size=hashed.size,
+                    root=hashed.root,
+                    recorded_at=hashed.recorded_at,
+                    refused=refused,
+                    balances=balances,
+                )
+            )
+
+
+def _decide(batch: list[_Waiting], view: View, *, fresh: bool) -> _Decided:
+    """Take each append in turn; one that fails does not disturb its neighbours."""
+    books = Books(view.versions, view.balances, complete=fresh)
+    decided = _Decided(books, [], [], [])
+    for waiting in batch:
+        index = len(decided.entries)
+        try:
+            taken, refused = books.take(waiting.append, index)
+        except AppendError as error:
+            decided.refusals.append((waiting, error))
+            continue
+        balances = {account: books.balance(account) for account in waiting.append.report}
+        decided.entries.extend(taken)
+        decided.taken.append((waiting, index, len(taken), refused, balances))
+    return decided
