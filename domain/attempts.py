@@ -29,6 +29,11 @@ def parse_reference(text: str) -> tuple[UUID, int] | None:
         return None
 
 
+def first_poll(now: datetime, delays_seconds: tuple[int, ...]) -> datetime:
+    """When to ask about an attempt for the first time."""
+    return now + timedelta(seconds=delays_seconds[0])
+
+
 def next_poll(now: datetime, polls: int, delays_seconds: tuple[int, ...]) -> datetime | None:
     """When to ask again after `polls` questions; None when the schedule is exhausted."""
     if polls >= len(delays_seconds):

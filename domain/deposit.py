@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from domain.attempts import next_poll, reference
+from domain.attempts import first_poll, reference
 from domain.commands import Command, remember, repeated
 from domain.errors import InvalidTransition, Reason
 from domain.events import (
@@ -195,7 +195,7 @@ def submit_deposit(
         reference=reference(state.id, 1),
         attempt=1,
         provider=state.provider,
-        poll_at=next_poll(command.now, 0, provider.poll_delays_seconds),
+        poll_at=first_poll(command.now, provider.poll_delays_seconds),
     )
 
 

@@ -5,7 +5,7 @@ noted and changes nothing; two different final outcomes, or another amount, need
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from domain import accounts
@@ -66,6 +66,10 @@ class _Report:
     def has_other_amount(self) -> bool:
         """The provider names an amount, and it is not the one we asked for."""
         return self.evidence.amount is not None and self.evidence.amount != self.state.amount
+
+    @property
+    def player_has_acted(self) -> bool:
+        return self.evidence.outcome in (Outcome.ACCEPTED, Outcome.PENDING)
 
     @property
     def is_of_no_attempt(self) -> bool:
@@ -174,43 +178,50 @@ def _authorised(report: _Report) -> DepositEvent:
         return _nothing_final(report)
     if report.has_other_amount:
         return _review(report, ReviewReason.MISMATCH)
-    delays_seconds = report.provider.poll_delays_seconds
+    poll_at = _next_poll(report, report.state.polls)
     return DepositAuthorised(
-        **report.header,
-        poll_at=next_poll(report.command.now, report.state.polls, delays_seconds)
-        or report.command.now,
-        evidence=report.evidence,
+        **report.header, poll_at=poll_at or report.command.now, evidence=report.evidence
     )
 
 
 def _awaiting_player(report: _Report) -> DepositEvent:
-    state = report.state
+    """The player has to act. A poll that still says so after their time is up ends the wait."""
+    state, polled = report.state, report.evidence.source is Source.POLL
     if state.status is DepositStatus.AUTHORISED:
-        return _noted(report, Disposition.LATE)
+        return _nothing_final(report) if polled else _noted(report, Disposition.LATE)
     if report.is_overdue:
         return DepositExpired(**report.header, evidence=report.evidence)
     if state.status is DepositStatus.AWAITING_PLAYER:
-        return _noted(report, Disposition.DUPLICATE)
+        return _nothing_final(report) if polled else _noted(report, Disposition.DUPLICATE)
     seconds = report.provider.expiry_seconds.get(state.method, EXPIRY_SECONDS["redirect"])
+    expires_at = state.expires_at or report.command.now + timedelta(seconds=seconds)
+    poll_at = _next_poll(report, state.polls) or expires_at
     return DepositAwaitingPlayer(
         **report.header,
         redirect_url=report.evidence.redirect_url or state.redirect_url or "",
-        expires_at=state.expires_at or report.command.now + timedelta(seconds=seconds),
+        expires_at=expires_at,
+        poll_at=min(poll_at, expires_at),
         evidence=report.evidence,
     )
 
 
 def _nothing_final(report: _Report) -> DepositEvent:
     """Still open. A poll uses up one question of the schedule; after the last, ask a person."""
-    state, polled = report.state, report.evidence.source is Source.POLL
-    if state.status is DepositStatus.AUTHORISED and not polled:
+    state, source = report.state, report.evidence.source
+    if source is not Source.POLL and state.status is DepositStatus.AUTHORISED:
         older = report.evidence.outcome is not Outcome.AUTHORISED
         return _noted(report, Disposition.LATE if older else Disposition.DUPLICATE)
-    waited_for_player = state.status is DepositStatus.AWAITING_PLAYER and report.is_overdue
-    if waited_for_player and report.evidence.outcome is Outcome.NOT_FOUND:
+    waits_for_player = state.status is DepositStatus.AWAITING_PLAYER
+    if waits_for_player and report.is_overdue and report.evidence.outcome is Outcome.NOT_FOUND:
         return DepositExpired(**report.header, evidence=report.evidence)
-    polls = state.polls + polled
-    poll_at = next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
+    if source is Source.NOTICE and not waits_for_player:
+        return TransactionPending(
+            **report.header, polls=state.polls, poll_at=None, evidence=report.evidence
+        )
+    polls = state.polls + (source is Source.POLL)
+    poll_at = _next_poll(report, polls)
+    if waits_for_player and not report.player_has_acted and not report.is_overdue:
+        poll_at = min(filter(None, (poll_at, state.expires_at)), default=None)
     if poll_at is None:
         return _review(report, ReviewReason.UNRESOLVED)
     return TransactionPending(
@@ -223,12 +234,16 @@ def _unknown(report: _Report) -> DepositEvent:
     if state.status in (DepositStatus.UNKNOWN, DepositStatus.AUTHORISED):
         return _nothing_final(report)
     polls = state.polls + (report.evidence.source is Source.POLL)
-    poll_at = next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
+    poll_at = _next_poll(report, polls)
     if poll_at is None:
         return _review(report, ReviewReason.UNRESOLVED)
     return TransactionUnknown(
         **report.header, polls=polls, poll_at=poll_at, evidence=report.evidence
     )
+
+
+def _next_poll(report: _Report, polls: int) -> datetime | None:
+    return next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
 
 
 def _after_giving_up(report: _Report) -> DepositEvent:

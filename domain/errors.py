@@ -58,6 +58,12 @@ class EvidenceMissing(DomainError):
     code = "evidence_missing"
 
 
+class ScheduleEmpty(DomainError):
+    """A provider needs at least one delay after which it is asked about an open attempt."""
+
+    code = "schedule_empty"
+
+
 class NothingToChange(DomainError):
     """It is so already."""
 

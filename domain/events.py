@@ -80,6 +80,8 @@ class DepositAwaitingPlayer(Event):
 
     redirect_url: str
     expires_at: datetime
+    poll_at: datetime
+    """When the provider is asked whether the player has acted; at the latest at `expires_at`."""
     evidence: Evidence
 
 
@@ -87,7 +89,7 @@ class DepositAwaitingPlayer(Event):
 class DepositAuthorised(Event):
     """The amount is reserved on the player's instrument, not captured yet."""
 
-    poll_at: datetime | None
+    poll_at: datetime
     evidence: Evidence
 
 
@@ -228,7 +230,9 @@ class WithdrawalRecalled(Event):
 class WithdrawalProcessing(Event):
     """The provider works on the payout."""
 
+    polls: int
     poll_at: datetime | None
+    """None where the schedule stays as it is."""
     evidence: Evidence
 
 
@@ -272,7 +276,7 @@ class TransactionSubmitted(Event):
     reference: str
     attempt: int
     provider: str
-    poll_at: datetime | None
+    poll_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +285,7 @@ class TransactionPending(Event):
 
     polls: int
     poll_at: datetime | None
+    """None where the schedule stays as it is: a notice uses up no question, and postpones none."""
     evidence: Evidence
 
 
@@ -289,7 +294,7 @@ class TransactionUnknown(Event):
     """It may have been sent and no readable answer came: not failed, to be polled."""
 
     polls: int
-    poll_at: datetime | None
+    poll_at: datetime
     evidence: Evidence
 
 

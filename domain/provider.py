@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from domain.attempts import EXPIRY_SECONDS, POLL_DELAYS_SECONDS
 from domain.commands import Command, remember, repeated
-from domain.errors import NothingToChange
+from domain.errors import NothingToChange, ScheduleEmpty
 from domain.events import ProviderEvent, ProviderPaused, ProviderRegistered, ProviderResumed
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:tallystick:provider")
@@ -40,7 +40,13 @@ def register_provider(
     poll_delays_seconds: tuple[int, ...] = POLL_DELAYS_SECONDS,
     expiry_seconds: Mapping[str, int] = EXPIRY_SECONDS,
 ) -> ProviderRegistered:
-    """Make the provider known, with the pace at which it is asked about open attempts."""
+    """Make the provider known, with the pace at which it is asked about open attempts.
+
+    Raises:
+        ScheduleEmpty: it would never be asked.
+    """
+    if not poll_delays_seconds:
+        raise ScheduleEmpty
     return ProviderRegistered(
         **command.header(provider_stream(name), 1),
         provider=name,

@@ -243,7 +243,7 @@ def _at_provider(
                 state, status=WithdrawalStatus.SUBMITTED, reference=event.reference, polls=0
             )
         case WithdrawalProcessing():
-            return replace(state, status=WithdrawalStatus.PROCESSING)
+            return replace(state, status=WithdrawalStatus.PROCESSING, polls=event.polls)
         case TransactionPending():
             return replace(state, polls=event.polls)
         case TransactionUnknown():

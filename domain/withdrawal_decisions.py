@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from domain.approvals import ApprovalPolicy, screen
-from domain.attempts import next_poll, reference
+from domain.attempts import first_poll, reference
 from domain.commands import Command, repeated
 from domain.errors import AlreadyApproved, InvalidTransition, Reason, SelfApproval
 from domain.events import (
@@ -290,5 +290,5 @@ def submit_withdrawal(
         reference=reference(state.id, state.attempt),
         attempt=state.attempt,
         provider=state.provider,
-        poll_at=next_poll(command.now, 0, provider.poll_delays_seconds),
+        poll_at=first_poll(command.now, provider.poll_delays_seconds),
     )

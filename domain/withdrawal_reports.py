@@ -5,6 +5,7 @@ different final outcomes, stops everything until a person has looked.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from domain import accounts
@@ -154,31 +155,32 @@ def _declined(report: _Report) -> TransactionFailed:
 
 
 def _failed(report: _Report, reason: str, *, retry: bool) -> TransactionFailed:
+    """With another attempt to come the funds stay reserved; otherwise the player has them back."""
     state = report.state
     again = retry and state.attempt < ATTEMPTS_MAX
-    delays_seconds = report.provider.poll_delays_seconds
+    retry_at = _next_poll(report, state.attempt - 1) if again else None
     return TransactionFailed(
         **report.header(),
         player_id=state.player_id,
         reason=reason,
-        released=None if again else state.amount,
-        retry_at=(
-            next_poll(report.command.now, state.attempt - 1, delays_seconds) if again else None
-        ),
+        released=state.amount if retry_at is None else None,
+        retry_at=retry_at,
         evidence=report.evidence,
     )
 
 
 def _nothing_final(report: _Report) -> WithdrawalEvent:
     """Still open. A poll uses up one question of the schedule; after the last, ask a person."""
-    state, polled = report.state, report.evidence.source is Source.POLL
-    polls = state.polls + polled
-    poll_at = next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
-    if poll_at is None:
+    state, source = report.state, report.evidence.source
+    polls = state.polls + (source is Source.POLL)
+    poll_at = None if source is Source.NOTICE else _next_poll(report, polls)
+    if poll_at is None and source is not Source.NOTICE:
         return _review(report, ReviewReason.UNRESOLVED)
     in_work = report.evidence.outcome in (Outcome.ACCEPTED, Outcome.PENDING)
     if in_work and state.status is WithdrawalStatus.SUBMITTED:
-        return WithdrawalProcessing(**report.header(), poll_at=poll_at, evidence=report.evidence)
+        return WithdrawalProcessing(
+            **report.header(), polls=polls, poll_at=poll_at, evidence=report.evidence
+        )
     return TransactionPending(
         **report.header(), polls=polls, poll_at=poll_at, evidence=report.evidence
     )
@@ -189,12 +191,16 @@ def _unknown(report: _Report) -> WithdrawalEvent:
     if state.status is not WithdrawalStatus.SUBMITTED:
         return _nothing_final(report)
     polls = state.polls + (report.evidence.source is Source.POLL)
-    poll_at = next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
+    poll_at = _next_poll(report, polls)
     if poll_at is None:
         return _review(report, ReviewReason.UNRESOLVED)
     return TransactionUnknown(
         **report.header(), polls=polls, poll_at=poll_at, evidence=report.evidence
     )
+
+
+def _next_poll(report: _Report, polls: int) -> datetime | None:
+    return next_poll(report.command.now, polls, report.provider.poll_delays_seconds)
 
 
 def _about_another_attempt(report: _Report) -> WithdrawalEvent:

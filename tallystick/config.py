@@ -1,7 +1,7 @@
 """Settings: everything an operator may choose, read from the environment once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 import psycopg
@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     )
     request_timeout_seconds: float = Field(
         default=5.0, gt=0, description="Deadline of one request, in seconds"
+    )
+    provider_timeout_seconds: float = Field(
+        default=5.0, gt=0, description="How long a call to a provider may take, in seconds"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe log lines to write"
     )
     queue_size_max: int = Field(
         default=1000, ge=1, description="Appends waiting for the writer before callers get 503"

@@ -35,6 +35,7 @@ class DepositCommands:
         """Register a deposit, and its player where this is the first we hear of them.
 
         Raises:
+            PlayerNotFound: something else has the id of the player.
             ProviderNotFound: no such provider.
             CommandReused: the key was used before, with another request.
         """

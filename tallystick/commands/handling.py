@@ -6,22 +6,26 @@ rarely (players, providers) is kept in memory and guarded the same way, so that 
 costs one append and no reads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeVar
+from typing import TypeVar, cast
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
+from eventsourcing.application import LRUCache
 
 from domain import accounts
 from domain.commands import Command, repeated
-from domain.events import LedgerEvent
+from domain.errors import DomainError
+from domain.events import LedgerEvent, PlayerEvent, PlayerRegistered
 from domain.player import Player, fold_player
 from domain.provider import Provider, fold_provider, provider_stream
 from domain.transactions import Transaction, evolve_transaction, project_transaction
 from tallystick.commands.errors import (
+    PlayerNotFound,
     ProviderNotFound,
     TooContended,
     TransactionNotFound,
@@ -33,6 +37,8 @@ from tallystick.eventstore.ledger import Ledger
 
 DECISIONS_MAX = 12
 """How often a command decides anew because others were faster."""
+
+TRANSACTIONS_REMEMBERED_MAX = 10_000
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:tallystick:command")
 _digest_encoder = msgspec.json.Encoder(order="sorted")
@@ -97,6 +103,8 @@ class Handling:
         self.ledger = ledger
         self._clock = clock
         self._balances_as_of = balances_as_of
+        self._left: LRUCache[UUID, Transaction] = LRUCache(maxsize=TRANSACTIONS_REMEMBERED_MAX)
+        """Transactions as this process left them: decided on first, and read if that fails."""
 
     def command(self, caller: Caller, operation: str, request: object) -> Command:
         """The circumstances of a decision, now."""
@@ -145,13 +153,13 @@ class Handling:
             DomainError: the decision refuses.
             AppendError: see the ledger.
         """
-        return self._change(lambda: self.load(transaction_id, kind), decide, None)
+        return self._change(transaction_id, _only(kind), decide)
 
     def change_any(
         self, transaction_id: UUID, decide: Callable[[Transaction], Drafted | None]
     ) -> Written | None:
         """`change`, whatever kind of transaction it is."""
-        return self._change(lambda: self.transaction(transaction_id), decide, None)
+        return self._change(transaction_id, lambda transaction: transaction, decide)
 
     def change_by(
         self,
@@ -163,9 +171,7 @@ class Handling:
     ) -> Written:
         """`change` for a caller: nothing to do means that the command was carried out before,
         and the answer it got then is given again."""
-        written = self._change(
-            lambda: self.load(transaction_id, kind), decide, caller.expected_version
-        )
+        written = self._change(transaction_id, _only(kind), decide, caller.expected_version)
         return written or self.replay(transaction_id, command)
 
     def replay(self, transaction_id: UUID, command: Command) -> Written:
@@ -197,20 +203,13 @@ class Handling:
             raise TransactionNotFound(transaction_id)
         return state
 
-    def load(self, transaction_id: UUID, kind: type[T]) -> T:
-        """A transaction of that kind, as it is now.
+    def player(self, player_id: UUID) -> Player | None:
+        """The player as last read; name its version where a decision rests on it.
 
         Raises:
-            TransactionNotFound: there is none under this id.
+            PlayerNotFound: something else has this id.
         """
-        state = self.transaction(transaction_id)
-        if not isinstance(state, kind):
-            raise TransactionNotFound(transaction_id)
-        return state
-
-    def player(self, player_id: UUID) -> Player | None:
-        """The player as last read; name its version where a decision rests on it."""
-        return self.ledger.remembered(player_id, fold_player)
+        return self.ledger.remembered(player_id, project_player)
 
     def provider(self, name: str) -> Provider:
         """The provider as last read; name its version where a decision rests on it.
@@ -225,26 +224,41 @@ class Handling:
 
     def _change(
         self,
-        load: Callable[[], T],
+        transaction_id: UUID,
+        of_kind: Callable[[Transaction], T],
         decide: Callable[[T], Drafted | None],
-        expected_version: int | None,
+        expected_version: int | None = None,
     ) -> Written | None:
         for _ in range(DECISIONS_MAX):
-            state = load()
-            drafted = decide(state)
-            if drafted is None:
-                return None
-            if expected_version is not None and state.version != expected_version:
-                raise VersionChanged(
-                    f"It is at version {state.version}, not {expected_version}; read it again."
-                )
+            remembered = self._remembered(transaction_id)
+            state = of_kind(remembered or self.transaction(transaction_id))
             try:
-                return self._append(state, state.id, drafted)
+                drafted = decide(state)
+                if drafted is None:
+                    return None
+                _refuse_other_version(state, expected_version)
+                return self._append(state, transaction_id, drafted)
             except VersionConflict as conflict:
                 self.ledger.forget(conflict.stream)
             except FloorPassed:
-                continue  # the decision looked at a balance that has changed since
+                pass  # the decision looked at a balance that has changed since
+            except DomainError:
+                if remembered is None:
+                    raise
+            # Whatever it was, it may have rested on what is out of date: look again.
+            self._forget(transaction_id)
         raise TooContended
+
+    def _remembered(self, transaction_id: UUID) -> Transaction | None:
+        """The transaction as this process left it; another one may have moved it on."""
+        try:
+            return self._left.get(transaction_id)
+        except KeyError:
+            return None
+
+    def _forget(self, transaction_id: UUID) -> None:
+        with contextlib.suppress(KeyError):
+            self._left.get(transaction_id, evict=True)
 
     def _append(self, state: Transaction | None, transaction_id: UUID, drafted: Drafted) -> Written:
         """Append, and say what the transaction then is."""
@@ -257,7 +271,38 @@ class Handling:
         )
         if receipt.refused:
             after = _evolved(state, transaction_id, drafted.refusal)
+        self._left.put(transaction_id, after)
         return Written(transaction=after, receipt=receipt, replayed=False)
+
+
+def _only(kind: type[T]) -> Callable[[Transaction], T]:
+    """Takes transactions of one kind; any other does not exist, as far as the caller knows."""
+
+    def of_kind(transaction: Transaction) -> T:
+        if not isinstance(transaction, kind):
+            raise TransactionNotFound(transaction.id)
+        return transaction
+
+    return of_kind
+
+
+def _refuse_other_version(state: Transaction, expected_version: int | None) -> None:
+    if expected_version is not None and state.version != expected_version:
+        raise VersionChanged(
+            f"It is at version {state.version}, not {expected_version}; read it again."
+        )
+
+
+def project_player(state: Player | None, events: Iterable[LedgerEvent]) -> Player | None:
+    """The player a stream tells of.
+
+    Raises:
+        PlayerNotFound: it tells of something else; callers choose the ids of players.
+    """
+    story = list(events)
+    if state is None and story and not isinstance(story[0], PlayerRegistered):
+        raise PlayerNotFound(story[0].originator_id)
+    return fold_player(state, cast("list[PlayerEvent]", story))
 
 
 def accounts_of(transaction: Transaction) -> tuple[str, str]:

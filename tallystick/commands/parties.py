@@ -1,6 +1,6 @@
 """Commands about players and providers: who may take part."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,7 +11,6 @@ from domain.player import (
     Player,
     Verification,
     change_verification,
-    fold_player,
     register_player,
     set_exclusion,
     set_hold,
@@ -24,7 +23,7 @@ from domain.provider import (
     set_pause,
 )
 from tallystick.commands.errors import PlayerNotFound, ProviderNotFound, TooContended
-from tallystick.commands.handling import DECISIONS_MAX, Caller, Handling
+from tallystick.commands.handling import DECISIONS_MAX, Caller, Handling, project_player
 from tallystick.eventstore.errors import VersionConflict
 
 P = TypeVar("P", Player, Provider)
@@ -36,6 +35,17 @@ class PlayerCommands:
     def __init__(self, handling: Handling) -> None:
         self._handling = handling
 
+    def get(self, player_id: UUID) -> Player:
+        """The player as they are now.
+
+        Raises:
+            PlayerNotFound: there is none under this id.
+        """
+        player = self._handling.ledger.load(player_id, project_player)
+        if player is None:
+            raise PlayerNotFound(player_id)
+        return player
+
     def register(
         self,
         player_id: UUID,
@@ -44,7 +54,12 @@ class PlayerCommands:
         jurisdiction: str | None,
         caller: Caller,
     ) -> Player:
-        """Make a player known, or change what is known of their identity."""
+        """Make a player known, or change what is known of their identity.
+
+        Raises:
+            PlayerNotFound: something else has this id.
+            CommandReused: the key was used before, with another request.
+        """
         request = {
             "id": player_id,
             "verification": verification,
@@ -64,7 +79,7 @@ class PlayerCommands:
             except NothingToChange:
                 return None
 
-        return _change(self._handling, player_id, fold_player, decide)
+        return _change(self._handling, player_id, project_player, command, decide)
 
     def exclude(self, player_id: UUID, *, excluded: bool, reason: str, caller: Caller) -> Player:
         """Begin or end the player's exclusion from deposits.
@@ -80,7 +95,7 @@ class PlayerCommands:
                 raise PlayerNotFound(player_id)
             return set_exclusion(player, command, excluded=excluded, reason=reason)
 
-        return _change(self._handling, player_id, fold_player, decide)
+        return _change(self._handling, player_id, project_player, command, decide)
 
     def hold(self, player_id: UUID, *, on_hold: bool, reason: str, caller: Caller) -> Player:
         """Stop the player's payouts, or let them go again.
@@ -96,7 +111,7 @@ class PlayerCommands:
                 raise PlayerNotFound(player_id)
             return set_hold(player, command, on_hold=on_hold, reason=reason)
 
-        return _change(self._handling, player_id, fold_player, decide)
+        return _change(self._handling, player_id, project_player, command, decide)
 
 
 class ProviderCommands:
@@ -105,8 +120,25 @@ class ProviderCommands:
     def __init__(self, handling: Handling) -> None:
         self._handling = handling
 
+    def get(self, name: str) -> Provider:
+        """The provider as it is now.
+
+        Raises:
+            ProviderNotFound: there is none under this name.
+        """
+        provider = self._handling.ledger.load(provider_stream(name), fold_provider)
+        if provider is None:
+            raise ProviderNotFound(name)
+        return provider
+
     def register(
-        self, name: str, *, adapter: str, poll_delays_seconds: tuple[int, ...], command: Command
+        self,
+        name: str,
+        *,
+        adapter: str,
+        poll_delays_seconds: tuple[int, ...],
+        expiry_seconds: Mapping[str, int],
+        command: Command,
     ) -> Provider:
         """Make a provider known; one that is known stays as it is."""
 
@@ -114,10 +146,14 @@ class ProviderCommands:
             if provider is not None:
                 return None
             return register_provider(
-                name, command, adapter=adapter, poll_delays_seconds=poll_delays_seconds
+                name,
+                command,
+                adapter=adapter,
+                poll_delays_seconds=poll_delays_seconds,
+                expiry_seconds=expiry_seconds,
             )
 
-        return _change(self._handling, provider_stream(name), fold_provider, decide)
+        return _change(self._handling, provider_stream(name), fold_provider, command, decide)
 
     def pause(self, name: str, *, paused: bool, reason: str, caller: Caller) -> Provider:
         """Stop or restart sending new transactions to the provider.
@@ -133,21 +169,22 @@ class ProviderCommands:
                 raise ProviderNotFound(name)
             return set_pause(provider, command, paused=paused, reason=reason)
 
-        return _change(self._handling, provider_stream(name), fold_provider, decide)
+        return _change(self._handling, provider_stream(name), fold_provider, command, decide)
 
 
 def _change(
     handling: Handling,
     stream: UUID,
     project: Callable[[P | None, Iterable[Any]], P | None],
+    command: Command,
     decide: Callable[[P | None], LedgerEvent | None],
 ) -> P:
-    """Load, decide, append; the party as it then is."""
+    """Load, decide, append; the party as the command left it, also when it is repeated."""
     for _ in range(DECISIONS_MAX):
         state = handling.ledger.load(stream, project)
         event = decide(state)
         if event is None and state is not None:
-            return state
+            return _as_left(handling, stream, project, command) or state
         if event is None:
             raise LookupError(f"nothing begins the stream {stream}")
         try:
@@ -160,3 +197,18 @@ def _change(
         assert changed is not None  # noqa: S101  (an event leaves a state)
         return changed
     raise TooContended
+
+
+def _as_left(
+    handling: Handling,
+    stream: UUID,
+    project: Callable[[P | None, Iterable[Any]], P | None],
+    command: Command,
+) -> P | None:
+    """The party as the command left it when it was first carried out; None if it never was."""
+    state: P | None = None
+    for event in handling.ledger.history(stream):
+        state = project(state, [event])
+        if event.command_id == command.command_id:
+            return state
+    return None

@@ -193,6 +193,14 @@ class ProviderTraffic:
 
         self._handling.change(withdrawal_id, Withdrawal, decide)
 
+    def transaction(self, transaction_id: UUID) -> Transaction:
+        """The transaction as it is now.
+
+        Raises:
+            TransactionNotFound: there is none under this id.
+        """
+        return self._handling.transaction(transaction_id)
+
     # --- shared ---------------------------------------------------------------------------------
 
     def _player(self, player_id: UUID) -> Player:

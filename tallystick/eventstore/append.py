@@ -74,17 +74,14 @@ class Books:
     What is stored stays as it is; the changes lie over it until the batch is committed.
     """
 
-    def __init__(
-        self, versions: Mapping[UUID, int], balances: Mapping[str, int], *, complete: bool = True
-    ) -> None:
+    def __init__(self, versions: Mapping[UUID, int], balances: Mapping[str, int]) -> None:
         """`versions` and `balances` are as stored: 0 where there is no such stream or account.
 
-        With `complete`, a stream that is not in `versions` does not exist. Without, nobody has
-        looked: its version is taken on trust, and the unique index has the last word.
+        A stream that is not in `versions` does not exist, or nobody has looked: that it begins
+        here is taken on trust, and the unique index has the last word.
         """
         self._stored_versions = versions
         self._stored_balances = balances
-        self._complete = complete
         self.versions: dict[UUID, int] = {}
         """Of the streams that have changed."""
         self.balances: dict[str, int] = {}
@@ -118,7 +115,8 @@ class Books:
 
     def _version(self, stream: UUID) -> int | None:
         """The version now; None where there is no such stream, or nobody has looked."""
-        return self.versions.get(stream) or self._stored_versions.get(stream) or None
+        version = self.versions.get(stream)
+        return self._stored_versions.get(stream) or None if version is None else version
 
     def _take(self, entries: Sequence[Entry], first_index: int) -> None:
         versions = self._versions_after(entries)
@@ -150,11 +148,8 @@ class Books:
             current = versions.get(stream)
             if current is None:
                 current = self._version(stream)
-            if current is None:
-                follows = entry.version in (0, 1) or not self._complete
-            else:
-                follows = entry.version == current + 1
-            if not follows:
+            follows = (0, 1) if current is None else (current + 1,)
+            if entry.version not in follows:
                 raise VersionConflict(stream, entry.version - 1, current or 0)
             versions[stream] = entry.version
         return versions

@@ -10,6 +10,7 @@ import os
 import pwd
 import stat
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,12 +209,8 @@ def own_private_folder(folder: Path, user: ServiceUser) -> None:
     Raises:
         EmbeddedPostgresError: it is a link, or belongs to someone else, or is open to others.
     """
-    try:
-        folder.mkdir(mode=0o700)
-        if user.dropped:
-            os.chown(folder, user.uid, user.gid, follow_symlinks=False)
-    except FileExistsError:
-        pass
+    if not os.path.lexists(folder):
+        _create_private_folder(folder, user)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != user.uid:
         raise EmbeddedPostgresError(
@@ -225,6 +222,17 @@ def own_private_folder(folder: Path, user: ServiceUser) -> None:
             f"{folder} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}).",
             remedy=f"chmod 700 {folder}",
         )
+
+
+def _create_private_folder(folder: Path, user: ServiceUser) -> None:
+    """Beside its place first: nobody may see it before it has its owner."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    if user.dropped:
+        os.chown(fresh, user.uid, user.gid, follow_symlinks=False)
+    try:
+        fresh.rename(folder)  # onto an empty folder of a process that was faster, this succeeds
+    except OSError:
+        fresh.rmdir()
 
 
 def _service_user(root: Path) -> ServiceUser:

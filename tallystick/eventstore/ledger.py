@@ -47,7 +47,7 @@ class Ledger:
         clock: Callable[[], datetime] = utc_now,
         queue_size_max: int = 1_000,
         timeout_seconds: float = 5.0,
-        pool_size_max: int = 64,
+        pool_size_max: int = 16,
     ) -> None:
         """`conninfo` is of the writer role."""
         self._datastore = LedgerDatastore(conninfo, pool_size_max=pool_size_max)

@@ -6,6 +6,9 @@ not disturb its neighbours. Callers wait for the answer, never longer than their
 every answer is true: see `errors.py`.
 """
 
+import contextlib
+import os
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -44,6 +47,7 @@ _NOT_WORTH_RETRYING = (
     psycopg.IntegrityError,
     psycopg.NotSupportedError,
     psycopg.ProgrammingError,
+    psycopg.errors.ProgramLimitExceeded,
 )
 
 Connect = Callable[[], Connection[TupleRow]]
@@ -52,13 +56,13 @@ Connect = Callable[[], Connection[TupleRow]]
 class _Waiting:
     """One caller's append on its way through the writer."""
 
-    __slots__ = ("answer", "append", "deadline", "done", "taken")
+    __slots__ = ("answer", "append", "deadline", "done", "sent")
 
     def __init__(self, append: Append, deadline: float) -> None:
         self.append = append
         self.deadline = deadline
-        self.taken = False
-        """The writer has it: it can no longer be withdrawn."""
+        self.sent = False
+        """It is on its way to the database: it can no longer be withdrawn."""
         self.answer: Receipt | AppendError | None = None
         self.done = threading.Lock()
         self.done.acquire()
@@ -93,6 +97,10 @@ class GroupCommitWriter:
         self._thread: threading.Thread | None = None
         self._connection: Connection[TupleRow] | None = None
         self._backend: Backend
+        self._wire: socket.socket | None = None
+        """The connection's socket, for callers who have waited too long."""
+        self._asked_at = monotonic()
+        """When the writer last began to ask the database something."""
         self._view: View | None = None
         """The ledger as this writer left it; a batch of another process makes it invalid."""
 
@@ -146,37 +154,49 @@ class GroupCommitWriter:
     def _give_up(self, waiting: _Waiting) -> None:
         """The deadline has passed: withdraw the append, or wait no longer for its answer."""
         with self._changed:
-            if not waiting.taken:
-                self._queue.remove(waiting)
+            if not waiting.sent and waiting.answer is None:
+                with contextlib.suppress(ValueError):  # the writer has it in hand
+                    self._queue.remove(waiting)
                 waiting.answer = StoreUnavailable(
                     "the database did not answer in time; nothing was written"
                 )
+        if monotonic() - self._asked_at > self._timeout_seconds / 2:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Wake the writer from a question that nobody seems to answer any more."""
+        wire = self._wire
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
 
     # --- the writer's side ----------------------------------------------------------------------
 
     def _run(self) -> None:
-        batch: list[_Waiting] = []
         try:
             while batch := self._take_batch():
-                self._write_batch(batch)
-        except BaseException as error:
-            # Nothing may leave a caller without an answer, not even a fault of this thread.
-            for waiting in batch:
-                if waiting.answer is None:
-                    waiting.settle(OutcomeUnknown(f"the writer stopped: {error!r}"))
-            raise
+                self._write_and_answer(batch)
         finally:
             self._disconnect()
+
+    def _write_and_answer(self, batch: list[_Waiting]) -> None:
+        """Nothing may leave a caller without an answer, not even a fault of this program."""
+        try:
+            self._write_batch(batch)
+        except Exception as error:  # noqa: BLE001
+            _log.exception("append.fault", appends=len(batch))
+            self._disconnect()
+            for waiting in batch:
+                if waiting.answer is None:
+                    waiting.settle(OutcomeUnknown(f"the writer failed: {error!r}"))
 
     def _take_batch(self) -> list[_Waiting]:
         """Everything that waits, up to the largest batch; empty when closing."""
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_APPENDS_MAX))]
-            for waiting in batch:
-                waiting.taken = True
-        return batch
+            count = min(len(self._queue), BATCH_APPENDS_MAX)
+            return [self._queue.popleft() for _ in range(count)]
 
     def _write_batch(self, batch: list[_Waiting]) -> None:
         """Write the batch, again and again while the database is known to have taken nothing."""
@@ -185,11 +205,13 @@ class GroupCommitWriter:
                 self._attempt(batch)
             except _NOT_WORTH_RETRYING as error:
                 self._disconnect()
+                self._allow_withdrawal(batch)
                 self._write_singly([w for w in batch if w.answer is None], error)
                 return
             except psycopg.Error as error:
                 _log.warning("append.retry", error=type(error).__name__, appends=len(batch))
                 self._disconnect()
+                self._allow_withdrawal(batch)
                 batch = self._still_in_time(batch)
             else:
                 return
@@ -220,18 +242,36 @@ class GroupCommitWriter:
         nothing was written.
         """
         fresh = False
-        while batch := [waiting for waiting in batch if waiting.answer is None]:
+        while batch:
             view = self._view_for(batch, fresh=fresh)
-            decided = _decide(batch, view, fresh=fresh)
-            if decided.refusals and not fresh:
-                fresh = True
-                continue
-            for waiting, error in decided.refusals:
-                waiting.settle(error)
-            if decided.entries and not self._write(view, decided):
-                fresh, self._view = True, None
-                continue
-            return
+            batch = self._still_wanted(batch)
+            if self._carry_out(_decide(batch, view), view, fresh=fresh):
+                return
+            fresh, self._view = True, None
+            self._allow_withdrawal(batch)
+
+    def _carry_out(self, decided: "_Decided", view: View, *, fresh: bool) -> bool:
+        """Write and answer; False if it has to be decided again, on a fresh look."""
+        if decided.refusals and not fresh:
+            return False
+        if decided.entries and not self._write(view, decided, fresh=fresh):
+            return False
+        decided.refuse()  # not before: a refusal may rest on what was to be written
+        return True
+
+    def _still_wanted(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Those whose callers still wait; from here on they cannot be withdrawn."""
+        with self._changed:
+            wanted = [waiting for waiting in batch if waiting.answer is None]
+            for waiting in wanted:
+                waiting.sent = True
+        return wanted
+
+    def _allow_withdrawal(self, batch: list[_Waiting]) -> None:
+        """It is known that nothing of it was written."""
+        with self._changed:
+            for waiting in batch:
+                waiting.sent = False
 
     def _view_for(self, batch: list[_Waiting], *, fresh: bool) -> View:
         """What the batch is decided on: remembered, or looked up where that does not suffice."""
@@ -255,7 +295,7 @@ class GroupCommitWriter:
         self._view = batch_sql.look(self._connected(), streams, accounts)
         return self._view
 
-    def _write(self, view: View, decided: "_Decided") -> bool:
+    def _write(self, view: View, decided: "_Decided", *, fresh: bool) -> bool:
         """Write what was decided and answer; False if others appended meanwhile."""
         connection = self._connected()
         hashed = batch_sql.hash_batch(view, decided.entries, self._clock())
@@ -263,7 +303,9 @@ class GroupCommitWriter:
         try:
             written = batch_sql.write(connection, view, decided.books, decided.entries, hashed)
         except psycopg.errors.UniqueViolation:
-            written = False  # a stream that nobody had looked at has moved on
+            if fresh:
+                raise  # it cannot be for want of looking
+            written = False  # a stream that nobody had looked at exists
         except psycopg.Error:
             if not connection.closed:
                 raise  # the database answered: the statement has failed as a whole
@@ -295,7 +337,7 @@ class GroupCommitWriter:
         self._disconnect()
         while True:
             try:
-                with self._connect() as connection:
+                with self._open() as connection:
                     found = batch_sql.was_committed(connection, backend, hashed)
                 if found is not None:
                     return found
@@ -304,19 +346,35 @@ class GroupCommitWriter:
             if all(waiting.deadline <= monotonic() for waiting in decided.waiting()):
                 for waiting in decided.waiting():
                     waiting.settle(OutcomeUnknown())
+                for waiting, _ in decided.refusals:
+                    waiting.settle(StoreUnavailable())
                 return None
 
     def _connected(self) -> Connection[TupleRow]:
         if self._connection is None or self._connection.closed:
-            self._connection = self._connect()
+            self._connection = self._open()
             self._backend = batch_sql.backend_of(self._connection)
+        self._asked_at = monotonic()
         return self._connection
+
+    def _open(self) -> Connection[TupleRow]:
+        self._asked_at = monotonic()
+        connection = self._connect()
+        # Of our own, so that hanging up never hits another file of the same number.
+        wire, self._wire = self._wire, socket.socket(fileno=os.dup(connection.fileno()))
+        if wire is not None:
+            wire.close()
+        self._asked_at = monotonic()
+        return connection
 
     def _disconnect(self) -> None:
         self._view = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            wire.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +390,12 @@ class _Decided:
     def waiting(self) -> list[_Waiting]:
         """Those whose appends are to be written."""
         return [waiting for waiting, *_ in self.taken]
+
+    def refuse(self) -> None:
+        """Tell those who are refused, unless they have been answered."""
+        for waiting, error in self.refusals:
+            if waiting.answer is None:
+                waiting.settle(error)
 
     def answer(self, hashed: Hashed) -> None:
         """Tell everyone where their events are."""
@@ -351,9 +415,9 @@ class _Decided:
             )
 
 
-def _decide(batch: list[_Waiting], view: View, *, fresh: bool) -> _Decided:
+def _decide(batch: list[_Waiting], view: View) -> _Decided:
     """Take each append in turn; one that fails does not disturb its neighbours."""
-    books = Books(view.versions, view.balances, complete=fresh)
+    books = Books(view.versions, view.balances)
     decided = _Decided(books, [], [], [])
     for waiting in batch:
         index = len(decided.entries)

@@ -1,0 +1,69 @@
+"""Deposits: begin, cancel, resolve. Reading them is in `transactions.py`."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import declared
+from api.answers import written
+from api.context import KEYED, CallerHere, ServicesHere, VersionedCaller
+from api.door import KeyedRoute
+from api.requests import NewTransaction, ResolveDepositBody
+from api.resources import TransactionAnswer
+from domain.errors import EvidenceMissing, InvalidResolution, SelfApproval
+from tallystick.commands.deposits import CreateDeposit
+from tallystick.commands.errors import PlayerNotFound, ProviderNotFound
+
+router = APIRouter(
+    prefix="/v1/deposits", tags=["Deposits"], route_class=KeyedRoute, dependencies=KEYED
+)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=TransactionAnswer,
+    responses=declared.errors(*declared.WRITES, PlayerNotFound, ProviderNotFound),
+)
+def create_deposit(body: NewTransaction, caller: CallerHere, services: ServicesHere) -> Response:
+    """Begin a deposit.
+
+    The deposit is recorded and then sent to the provider; follow it at `Location`. One that a
+    rule forbids is recorded as well, with status `blocked` and the reason. A player who is not
+    known yet is registered.
+    """
+    request = CreateDeposit(
+        player_id=body.player_id,
+        provider=body.provider or services.default_provider,
+        method=body.method,
+        amount=body.amount.money(),
+        instrument=body.instrument,
+        metadata=body.metadata,
+    )
+    return written(services.deposits.create(request, caller), status_code=201)
+
+
+@router.post(
+    "/{deposit_id}/cancel",
+    response_model=TransactionAnswer,
+    responses=declared.errors(*declared.CHANGES),
+)
+def cancel_deposit(deposit_id: UUID, caller: VersionedCaller, services: ServicesHere) -> Response:
+    """Give a deposit up, before the player has paid."""
+    return written(services.deposits.cancel(deposit_id, caller))
+
+
+@router.post(
+    "/{deposit_id}/resolve",
+    response_model=TransactionAnswer,
+    responses=declared.errors(*declared.CHANGES, InvalidResolution, EvidenceMissing, SelfApproval),
+)
+def resolve_deposit(
+    deposit_id: UUID, body: ResolveDepositBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Say how a review ends.
+
+    The first person's word is a proposal; a second person's, for the same target, decides.
+    """
+    return written(services.deposits.resolve(deposit_id, body.target, body.note, caller))

@@ -1,0 +1,101 @@
+"""The door every request passes: who is it, and is the body fit to be read?
+
+This happens in the routes, before FastAPI parses anything, so that a stranger cannot make the
+server parse a body and a malformed body never reaches a handler.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import BodyUnsupported, NotAuthenticated
+from api.json_body import is_json, parse, read_body
+from api.services import Services
+from tallystick.access import key_id_of
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+KEY_LOOKUPS_MAX: Final = 8
+"""Keys looked up in the database at once; reads must not wait behind writes for a thread."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _ReadRequest(Request):
+    """A request whose body has been read and checked."""
+
+    def __init__(self, request: Request, body: bytes, value: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._read = body
+        self._value = value
+
+    async def body(self) -> bytes:
+        return self._read
+
+    async def json(self) -> Any:
+        return self._value
+
+
+class OpenRoute(APIRoute):
+    """A route for everybody, whose body is bounded but not parsed."""
+
+    def get_route_handler(self) -> Handle:
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            body = await read_body(request)
+            return await handle(_ReadRequest(request, body, None))
+
+        return bounded
+
+
+class KeyedRoute(APIRoute):
+    """A route for holders of an API key, whose body is JSON."""
+
+    def get_route_handler(self) -> Handle:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            services: Services = request.app.state.services
+            request.state.person = await _person(request, services)
+            body = await read_body(request)
+            if body and not is_json(request):
+                raise BodyUnsupported
+            value = parse(body) if body else None
+            return await handle(_ReadRequest(request, body, value))
+
+        return checked
+
+
+async def _person(request: Request, services: Services) -> str:
+    """Who holds the key that came with the request.
+
+    Raises:
+        NotAuthenticated: there is none, or it is not valid; the attempt is logged.
+    """
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    person = None
+    if scheme.lower() == "bearer" and key:
+        person = services.keys.remembered(key) or await to_thread.run_sync(
+            services.keys.person_of, key, limiter=_limiter(request)
+        )
+    if person is None:
+        _log.warning(
+            "access.denied",
+            key_id=key_id_of(key),
+            method=request.method,
+            route=request.scope["route"].path,
+            client=request.client.host if request.client else None,
+        )
+        raise NotAuthenticated
+    return person
+
+
+def _limiter(request: Request) -> CapacityLimiter:
+    limiter: CapacityLimiter = request.app.state.key_lookups
+    return limiter

@@ -1,0 +1,165 @@
+"""The log as a feed: page by page, or as Server-Sent Events that never end."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from api import declared, log_reading
+from api.context import KEYED
+from api.door import KeyedRoute
+from api.log_reading import EventShown, Wanted
+from api.paging import POSITION_MAX, link_next
+from api.reading import reading
+from api.resources import Shown
+from api.services import Services
+from domain.events import EVENT_TYPES
+
+router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=KeyedRoute, dependencies=KEYED)
+
+LIMIT_MAX: Final = 1_000
+LOOK_SECONDS: Final = 0.25
+"""Between looks at the log while nothing new is there."""
+
+KEEPALIVE_SECONDS: Final = 15.0
+STREAM_SECONDS_MAX: Final = 300.0
+"""Then the client comes back with Last-Event-ID and has its key checked again."""
+
+_TYPES: Final = frozenset(event_type.__name__ for event_type in EVENT_TYPES)
+
+
+def _known_type(name: str) -> str:
+    if name not in _TYPES:
+        raise PydanticCustomError("enum", "Input should be the type of an event")
+    return name
+
+
+Topic = Annotated[
+    str, AfterValidator(_known_type), Field(json_schema_extra={"enum": sorted(_TYPES)})
+]
+
+
+class Feed(BaseModel):
+    """Which events of the log."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    after: int = Field(default=0, ge=0, le=POSITION_MAX, description="Events behind this position.")
+    limit: int = Field(default=100, ge=1, le=LIMIT_MAX, description="Events on a page.")
+    topic: list[Topic] = Field(
+        default_factory=list, max_length=len(_TYPES), description="Any of these types."
+    )
+    player_id: UUID | None = Field(default=None, description="About this player.")
+    transaction_id: UUID | None = Field(default=None, description="About this transaction.")
+
+    def wanted(self) -> Wanted:
+        """As the log is asked."""
+        return Wanted(
+            topics=self.topic, transaction_id=self.transaction_id, player_id=self.player_id
+        )
+
+
+class EventsShown(Shown):
+    """A page of the log. It may hold no event and still not be the last one."""
+
+    items: list[EventShown]
+    next_after: int = Field(
+        description="Pass it as `after` to go on; everything up to it was looked at.",
+        examples=[4711],
+    )
+    head: int = Field(description="Where the log ends.", examples=[4711])
+
+
+LastEventId = Annotated[
+    int | None,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        le=POSITION_MAX,
+        description="With `Accept: text/event-stream`: go on behind this position.",
+        examples=[4711],
+    ),
+]
+
+
+@router.get(
+    "",
+    response_model=EventsShown,
+    responses={
+        200: {
+            "description": "Events in the order of the log.",
+            "content": {
+                EventSourceResponse.media_type: {
+                    "schema": {"type": "string"},
+                    "example": 'event: DepositCompleted\ndata: {"position": 4711, …}\nid: 4711\n\n',
+                }
+            },
+        },
+        **declared.errors(*declared.KEYED),
+    },
+)
+async def get_events(
+    feed: Annotated[Feed, Query()],
+    request: Request,
+    response: Response,
+    last_event_id: LastEventId = None,
+) -> EventsShown | EventSourceResponse:
+    """Follow the log from a position.
+
+    With `Accept: text/event-stream` the answer is a stream of Server-Sent Events that goes on
+    with what is appended later; each event's id is its position, so that a client that comes
+    back with Last-Event-ID misses nothing and sees nothing twice.
+    """
+    if EventSourceResponse.media_type in request.headers.get("accept", ""):
+        after = feed.after if last_event_id is None else last_event_id
+        return EventSourceResponse(_until_away(request, _stream(request, feed, after)))
+    async with reading(request) as connection:
+        found = await log_reading.scan(connection, feed.wanted(), feed.after, feed.limit)
+    more = found.scanned_to < found.head
+    link_next(request, response, after=found.scanned_to if more else None)
+    return EventsShown(
+        items=[log_reading.shown(event) for event in found.events],
+        next_after=found.scanned_to,
+        head=found.head,
+    )
+
+
+async def _stream(request: Request, feed: Feed, after: int) -> AsyncIterator[bytes]:
+    ends_at, wanted = monotonic() + STREAM_SECONDS_MAX, feed.wanted()
+    sent_at, sent = monotonic(), after
+    yield KEEPALIVE_COMMENT
+    while monotonic() < ends_at:
+        async with reading(request) as connection:
+            found = await log_reading.scan(connection, wanted, after, feed.limit)
+        for event in found.events:
+            yield _as_sse(log_reading.shown(event))
+        if found.events:
+            sent_at, sent = monotonic(), found.events[-1].position
+        elif monotonic() - sent_at > KEEPALIVE_SECONDS:
+            # An id without data is not dispatched; the client only resumes from there.
+            yield format_sse_event(id=str(after)) if after > sent else KEEPALIVE_COMMENT
+            sent_at, sent = monotonic(), after
+        if found.scanned_to == after:
+            await asyncio.sleep(LOOK_SECONDS)
+        after = found.scanned_to
+
+
+async def _until_away(request: Request, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream, ending where the database goes away: the client comes back by itself."""
+    services: Services = request.app.state.services
+    with contextlib.suppress(*services.database_errors):
+        async for chunk in stream:
+            yield chunk
+
+
+def _as_sse(event: EventShown) -> bytes:
+    return format_sse_event(
+        data_str=event.model_dump_json(), event=event.type, id=str(event.position)
+    )

@@ -1,0 +1,75 @@
+"""Reading a request's body: bounded before it is read, and unambiguous before it is used."""
+
+import json
+import re
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from api.errors import BodyMalformed, BodyTooLarge, BodyUnsupported
+
+BODY_BYTES_MAX: Final = 1_000_000
+DEPTH_MAX: Final = 32
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, read no further than the limit.
+
+    Raises:
+        BodyTooLarge: it is longer, or says so.
+        BodyUnsupported: it is compressed, and may be any size once it is not.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise BodyUnsupported
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced) > BODY_BYTES_MAX:
+        raise BodyTooLarge
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+    return bytes(body)
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON body.
+
+    Numbers with a fraction or an exponent become floats, which no field of this API takes.
+
+    Raises:
+        BodyMalformed: no JSON, not UTF-8, nested too deeply, or the same key twice.
+    """
+    if _depth(body) > DEPTH_MAX:
+        raise BodyMalformed(f"The body is nested deeper than {DEPTH_MAX} levels.")
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        # Without a cause: the parser's message may quote what was sent.
+        raise BodyMalformed from None
+
+
+def is_json(request: Request) -> bool:
+    """Whether the request says that its body is JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json"
+
+
+def _depth(body: bytes) -> int:
+    """How deeply brackets nest, outside of strings; counted before anything recurses."""
+    deepest = depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
+        depth += 1 if bracket.group() in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; two values under one key would be read differently by different readers."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BodyMalformed("An object in the body has the same key twice.")
+    return found

@@ -1,0 +1,84 @@
+"""The OpenAPI document: what FastAPI derives, and what it cannot know."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.examples import add_examples
+
+_DESCRIPTION = """
+Deposits, withdrawals and the ledger behind them.
+
+* Money is an integer in minor units with its currency; times are RFC 3339 in UTC.
+* What changes something is a POST with an `Idempotency-Key`: repeat it as often as you like.
+* A write answers with its `position`; pass it as `min_position` to read what includes it.
+* Errors are RFC 9457 problems with a stable `code`.
+"""
+
+_PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "description": "An error. Source: RFC 9457.",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable: made for programs."},
+        "detail": {"type": "string", "description": "Made for people."},
+        "request_id": {"type": ["string", "null"], "description": "Also in X-Request-ID."},
+        "position": {
+            "type": "integer",
+            "description": "`read_model_behind`: what has been reached.",
+        },
+        "errors": {
+            "type": "array",
+            "description": "`request_invalid`: what is wrong with which field.",
+            "items": {
+                "type": "object",
+                "required": ["location", "code", "detail", "remedy"],
+                "properties": {
+                    "location": {"type": "string", "examples": ["body.amount.currency"]},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "remedy": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """A function that makes the app's document, once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=_DESCRIPTION.strip(),
+                routes=app.routes,
+            )
+            document["components"]["schemas"]["Problem"] = _PROBLEM
+            for operation in operations(document):
+                _summarise(operation)
+                add_examples(operation, document["components"]["schemas"])
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    return openapi
+
+
+def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every operation of a document."""
+    for path in document["paths"].values():
+        yield from path.values()
+
+
+def _summarise(operation: dict[str, Any]) -> None:
+    """The summary is the first sentence of the docstring: it says more than a function's name."""
+    sentence, _, _ = operation["description"].partition(". ")
+    operation["summary"] = sentence.partition("\n")[0].rstrip(".")

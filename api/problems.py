@@ -1,0 +1,126 @@
+"""Every error as an RFC 9457 problem: one table from error class to HTTP status.
+
+The `type` of a problem is `urn:tallystick:problem:<code>` and never changes; the code is the
+error's own. Internals and the values that were sent never show in a problem.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from asgi_correlation_id import correlation_id
+from starlette.responses import Response
+
+from api import errors as request
+from domain import errors as domain
+from domain.money import InvalidMoney
+from projections.reading import ReadModelBehind
+from tallystick.commands import errors as commands
+from tallystick.eventstore import errors as store
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:tallystick:problem:"
+
+STATUS: Final[Mapping[type[Exception], int]] = {
+    request.BodyMalformed: 400,
+    request.IdempotencyKeyMissing: 400,
+    request.IfMatchMalformed: 400,
+    request.NotAuthenticated: 401,
+    request.NoticeRefused: 401,
+    domain.SelfApproval: 403,
+    commands.TransactionNotFound: 404,
+    commands.PlayerNotFound: 404,
+    commands.ProviderNotFound: 404,
+    request.AccountUnknown: 404,
+    request.NoSuchPath: 404,
+    request.MethodNotAllowed: 405,
+    domain.InvalidTransition: 409,
+    domain.AlreadyApproved: 409,
+    domain.NothingToChange: 409,
+    commands.TooContended: 409,
+    store.VersionConflict: 409,
+    commands.VersionChanged: 412,
+    request.BodyTooLarge: 413,
+    request.BodyUnsupported: 415,
+    request.RequestInvalid: 422,
+    domain.CommandReused: 422,
+    domain.InvalidResolution: 422,
+    domain.EvidenceMissing: 422,
+    domain.ScheduleEmpty: 422,
+    InvalidMoney: 422,
+    store.FloorPassed: 422,
+    store.BalanceOutOfRange: 422,
+    request.Unexpected: 500,
+    request.DatabaseAway: 503,
+    ReadModelBehind: 503,
+    store.QueueFull: 503,
+    store.StoreUnavailable: 503,
+    store.OutcomeUnknown: 504,
+}
+"""The HTTP status of every error there is; a test finds those that are missing."""
+
+_REPEAT_AFTER_SECONDS: Final = "1"
+_WORTH_REPEATING: Final = frozenset({503, 504})
+
+_DETAIL: Final[Mapping[type[Exception], str]] = {
+    store.OutcomeUnknown: "The database went away while committing, so this may have been"
+    " recorded. Repeat the request with the same Idempotency-Key: if it was recorded you get"
+    " its answer, and it is never carried out twice.",
+    store.StoreUnavailable: "The database cannot be written to; nothing was recorded. Repeat the"
+    " request with the same Idempotency-Key.",
+    InvalidMoney: "The amount or currency is not one a transaction can have.",
+}
+"""Where the error's own words are not for the outside."""
+
+
+def code_of(error: type[Exception]) -> str:
+    """The stable code of an error class of ours."""
+    return "invalid_money" if error is InvalidMoney else str(getattr(error, "code"))  # noqa: B009
+
+
+def title_of(code: str) -> str:
+    """The same for every occurrence, as RFC 9457 asks: `insufficient_funds` reads as words."""
+    return code.replace("_", " ").capitalize()
+
+
+def detail_of(error: Exception) -> str:
+    """What the caller is told."""
+    own = str(getattr(error, "detail", "") or type(error).__doc__ or "")
+    return " ".join(_DETAIL.get(type(error), own).split())
+
+
+def problem(error: Exception) -> dict[str, Any]:
+    """The body of the answer to a request that ended in `error`.
+
+    Of an error that the table does not know, nothing is told.
+    """
+    if type(error) not in STATUS:
+        error = request.Unexpected()
+    code = code_of(type(error))
+    body: dict[str, Any] = {
+        "type": TYPE_PREFIX + code,
+        "title": title_of(code),
+        "status": STATUS[type(error)],
+        "code": code,
+        "detail": detail_of(error),
+        "request_id": correlation_id.get(),
+    }
+    if isinstance(error, request.RequestInvalid):
+        body["errors"] = error.errors
+    if isinstance(error, ReadModelBehind):
+        body["position"] = error.reached
+    return body
+
+
+def response(error: Exception) -> Response:
+    """The answer to a request that ended in `error`."""
+    body = problem(error)
+    headers = dict(getattr(error, "headers", {}))
+    if body["status"] in _WORTH_REPEATING or isinstance(error, commands.TooContended):
+        headers.setdefault("retry-after", _REPEAT_AFTER_SECONDS)
+    return Response(
+        msgspec.json.encode(body),
+        status_code=body["status"],
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )

@@ -1,0 +1,47 @@
+"""Everything the routes need, put together elsewhere and handed in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from tallystick.access import Keys
+from tallystick.commands.deposits import DepositCommands
+from tallystick.commands.handling import Handling
+from tallystick.commands.parties import PlayerCommands, ProviderCommands
+from tallystick.commands.provider_traffic import ProviderTraffic
+from tallystick.commands.withdrawals import WithdrawalCommands
+from tallystick.providers.protocol import PaymentProvider
+
+ReadConnection = Any
+"""What the queries of `projections` take: psycopg's AsyncConnection, which is not imported here.
+
+It is of the reader role, read only by default, in autocommit, with a statement time-out.
+"""
+
+Read = Callable[[], AbstractAsyncContextManager[ReadConnection]]
+"""Lends a connection to read with: `async with read() as connection`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What `create_app` is given. Whoever made the parts also closes them."""
+
+    handling: Handling
+    """Its ledger answers what has to be right now."""
+    deposits: DepositCommands
+    withdrawals: WithdrawalCommands
+    players: PlayerCommands
+    providers: ProviderCommands
+    traffic: ProviderTraffic
+    adapters: Mapping[str, PaymentProvider]
+    """By provider name."""
+    default_provider: str
+    """Where a request goes that names none."""
+    keys: Keys
+    open_reads: Callable[[], AbstractAsyncContextManager[Read]]
+    """Opens the pool to read with, in the event loop of the server, for as long as it runs."""
+    why_not_writable: Callable[[], str | None]
+    """None where an append would succeed now, else the reason; blocks for the database."""
+    database_errors: Sequence[type[Exception]]
+    """What the drivers raise when the database is away or too slow: answered with 503."""

@@ -1,0 +1,140 @@
+"""Withdrawals: request, decide, resolve. Reading them is in `transactions.py`."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import declared
+from api.answers import written
+from api.context import KEYED, CallerHere, ServicesHere, VersionedCaller
+from api.door import KeyedRoute
+from api.requests import NewTransaction, NoteBody, ResolveWithdrawalBody
+from api.resources import TransactionAnswer
+from domain.errors import AlreadyApproved, EvidenceMissing, InvalidResolution, SelfApproval
+from tallystick.commands.errors import PlayerNotFound, ProviderNotFound
+from tallystick.commands.withdrawals import RequestWithdrawal
+
+router = APIRouter(
+    prefix="/v1/withdrawals", tags=["Withdrawals"], route_class=KeyedRoute, dependencies=KEYED
+)
+_CHANGES = declared.errors(*declared.CHANGES)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=TransactionAnswer,
+    responses=declared.errors(*declared.WRITES, PlayerNotFound, ProviderNotFound),
+)
+def request_withdrawal(
+    body: NewTransaction, caller: CallerHere, services: ServicesHere
+) -> Response:
+    """Request a withdrawal, and reserve its amount.
+
+    Without enough funds the request is recorded all the same, with status `rejected` and reason
+    `insufficient_funds`; nothing is reserved then.
+    """
+    request = RequestWithdrawal(
+        player_id=body.player_id,
+        provider=body.provider or services.default_provider,
+        method=body.method,
+        amount=body.amount.money(),
+        instrument=body.instrument,
+        metadata=body.metadata,
+    )
+    return written(services.withdrawals.request(request, caller), status_code=201)
+
+
+@router.post(
+    "/{withdrawal_id}/approve",
+    response_model=TransactionAnswer,
+    responses=declared.errors(*declared.CHANGES, SelfApproval, AlreadyApproved),
+)
+def approve_withdrawal(
+    withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Agree to a payout. The last person who has to agree sends it on its way."""
+    return written(services.withdrawals.approve(withdrawal_id, body.note, caller))
+
+
+@router.post("/{withdrawal_id}/reject", response_model=TransactionAnswer, responses=_CHANGES)
+def reject_withdrawal(
+    withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Refuse a payout, and release its funds."""
+    return written(services.withdrawals.reject(withdrawal_id, body.note, caller))
+
+
+@router.post("/{withdrawal_id}/hold", response_model=TransactionAnswer, responses=_CHANGES)
+def hold_withdrawal(
+    withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Stop the decision until the hold is released."""
+    return written(services.withdrawals.hold(withdrawal_id, body.note, caller))
+
+
+@router.post("/{withdrawal_id}/release", response_model=TransactionAnswer, responses=_CHANGES)
+def release_withdrawal(
+    withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """End the hold: the withdrawal is under review again."""
+    return written(services.withdrawals.release(withdrawal_id, body.note, caller))
+
+
+@router.post(
+    "/{withdrawal_id}/request-information",
+    response_model=TransactionAnswer,
+    responses=_CHANGES,
+)
+def request_information(
+    withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Ask the player something before deciding."""
+    return written(services.withdrawals.request_information(withdrawal_id, body.note, caller))
+
+
+@router.post(
+    "/{withdrawal_id}/provide-information",
+    response_model=TransactionAnswer,
+    responses=_CHANGES,
+)
+def provide_information(
+    withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Record the player's answer: the withdrawal is under review again."""
+    return written(services.withdrawals.provide_information(withdrawal_id, body.note, caller))
+
+
+@router.post("/{withdrawal_id}/cancel", response_model=TransactionAnswer, responses=_CHANGES)
+def cancel_withdrawal(
+    withdrawal_id: UUID, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Give a withdrawal up, and release its funds."""
+    return written(services.withdrawals.cancel(withdrawal_id, caller))
+
+
+@router.post("/{withdrawal_id}/retry", response_model=TransactionAnswer, responses=_CHANGES)
+def retry_withdrawal(
+    withdrawal_id: UUID, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Make the next attempt of a failed payout now, instead of when it would be due."""
+    return written(services.withdrawals.retry(withdrawal_id, caller))
+
+
+@router.post(
+    "/{withdrawal_id}/resolve",
+    response_model=TransactionAnswer,
+    responses=declared.errors(*declared.CHANGES, InvalidResolution, EvidenceMissing, SelfApproval),
+)
+def resolve_withdrawal(
+    withdrawal_id: UUID,
+    body: ResolveWithdrawalBody,
+    caller: VersionedCaller,
+    services: ServicesHere,
+) -> Response:
+    """Say how a review ends.
+
+    The first person's word is a proposal; a second person's, for the same target, decides.
+    """
+    return written(services.withdrawals.resolve(withdrawal_id, body.target, body.note, caller))

@@ -1,0 +1,9 @@
+"""Every read model that follows the log."""
+
+from projections.history import HISTORY
+from projections.journal import JOURNAL
+from projections.outstanding import OUTSTANDING
+from projections.read_model import ReadModel
+from projections.withdrawal_queue import WITHDRAWAL_QUEUE
+
+READ_MODELS: tuple[ReadModel, ...] = (HISTORY, JOURNAL, WITHDRAWAL_QUEUE, OUTSTANDING)

@@ -1,0 +1,202 @@
+"""Tables of read models: create them, load the rows a batch touches, write what changed.
+
+Rows travel as one array per column, in one statement per table.
+"""
+
+import re
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, Union, cast, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import Connection, sql
+from psycopg.rows import TupleRow, args_row
+from psycopg.types.json import set_json_loads
+
+from projections.read_model import K, R, ReadModel, Row, Table, schema_of
+
+_LOCK_INSTALL = 7_236_851_903
+_SQL_TYPES: dict[object, str] = {
+    UUID: "uuid",
+    str: "text",
+    int: "bigint",
+    bool: "boolean",
+    datetime: "timestamptz",
+}
+# A JSON array is the text of a PostgreSQL array once its brackets are braces, but for the escapes
+# of control characters: in an array, a backslash only says that the next character is itself.
+_CONTROL_ESCAPED = re.compile(rb'(?<!\\)(?:\\\\)*\\[^"\\]')
+_NEEDS_QUOTES = re.compile(r'(["\\])')
+
+
+class NotInstalled(Exception):
+    """A read model has no tables in this database; `install` creates them."""
+
+
+def install(owner_conninfo: str, models: Iterable[ReadModel], *, with_indexes: bool = True) -> None:
+    """Create what is missing, at position 0; what exists is left alone.
+
+    `with_indexes=False` is for a rebuild, which is quicker when `create_indexes` comes last.
+    """
+    with psycopg.connect(owner_conninfo) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_INSTALL])
+        for model in models:
+            if not _is_installed(connection, model):
+                _create(connection, model, with_indexes=with_indexes)
+
+
+def create_indexes(owner_conninfo: str, model: ReadModel) -> None:
+    """The indexes of a model installed without them, and the planner's statistics."""
+    with psycopg.connect(owner_conninfo) as connection:
+        _within(connection, model)
+        connection.execute(model.indexes.encode())
+        for table in model.tables:
+            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.name)))
+
+
+def _is_installed(connection: Connection[TupleRow], model: ReadModel) -> bool:
+    query = "SELECT to_regnamespace(%s) IS NOT NULL"
+    row = connection.execute(query, [schema_of(model)]).fetchone()
+    return row is not None and row[0] is True
+
+
+def _create(connection: Connection[TupleRow], model: ReadModel, *, with_indexes: bool) -> None:
+    schema = sql.Identifier(schema_of(model))
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    _within(connection, model)
+    connection.execute(model.ddl.encode())
+    if with_indexes:
+        connection.execute(model.indexes.encode())
+    grants = """
+        GRANT USAGE ON SCHEMA {0} TO tallystick_writer, tallystick_reader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} TO tallystick_writer;
+        GRANT SELECT ON ALL TABLES IN SCHEMA {0} TO tallystick_reader
+    """
+    connection.execute(sql.SQL(grants).format(schema))
+    connection.execute("SET LOCAL search_path TO public")
+    connection.execute(
+        """
+        INSERT INTO read_models AS kept (name, version, position) VALUES (%s, %s, 0)
+        ON CONFLICT (name, version) DO UPDATE
+        SET position = 0, stopped_at = NULL, error = NULL, updated_at = now()
+        """,
+        [model.name, model.version],
+    )
+
+
+def _within(connection: Connection[TupleRow], model: ReadModel) -> None:
+    search_path = sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema_of(model)))
+    connection.execute(search_path)
+
+
+def adapt(connection: Connection[TupleRow]) -> None:
+    """Have the connection read jsonb quickly."""
+    set_json_loads(msgspec.json.decode, connection)
+
+
+class StoredTable(Generic[K, R]):
+    """A table where it is stored: its statements, written once."""
+
+    def __init__(self, schema: str, table: Table[K, R]) -> None:
+        self.table = table
+        types_ = sql_types(table.row)
+        name, columns = f"{schema}.{table.name}", ", ".join(table.columns)
+        keys = ", ".join(table.key)
+        values = ", ".join(f"%s::{types_[column]}[]" for column in table.columns)
+        changes = ", ".join(f"{c} = excluded.{c}" for c in table.columns if c not in table.key)
+        upsert = "" if table.append_only else f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
+        key_array = f"%s::{types_[table.key[0]]}[]"
+        self._select = f"SELECT {columns} FROM {name} WHERE {keys} = ANY({key_array})"
+        self._save = f"INSERT INTO {name} ({columns}) SELECT * FROM unnest({values}) {upsert}"
+        self._delete = f"DELETE FROM {name} WHERE {keys} = ANY({key_array})"
+        self.select_all = f"SELECT {columns} FROM {name} ORDER BY {keys}"
+        self._as_json = [types_[column] == "jsonb" for column in table.columns]
+        self.build = _builder(table.row)
+
+    def load(self, connection: Connection[TupleRow], keys: Collection[K]) -> dict[K, R]:
+        """The stored rows among `keys`, by key."""
+        if not keys:
+            return {}
+        with connection.cursor(binary=True, row_factory=args_row(self.build)) as cursor:
+            cursor.execute(self._select.encode(), [array_text(list(keys))])
+            return {self.key_of(row): row for row in cursor.fetchall()}
+
+    def save(
+        self, connection: Connection[TupleRow], before: Mapping[K, R], after: Mapping[K, R]
+    ) -> None:
+        """Write the difference between what was loaded and what the fold made of it."""
+        changed = [row for key, row in after.items() if before.get(key) != row]
+        removed = [key for key in before if key not in after]
+        if removed:
+            connection.execute(self._delete.encode(), [array_text(removed)])
+        if changed:
+            connection.execute(self._save.encode(), self._arrays(changed))
+
+    def key_of(self, row: R) -> K:
+        """The key under which the fold holds the row."""
+        key = self.table.key
+        if len(key) == 1:
+            return cast("K", getattr(row, key[0]))
+        return cast("K", tuple(getattr(row, column) for column in key))
+
+    def _arrays(self, rows: Sequence[R]) -> list[str]:
+        arrays = []
+        for column, as_json in zip(self.table.columns, self._as_json, strict=True):
+            values = [getattr(row, column) for row in rows]
+            arrays.append(
+                array_text([_json_text(value) for value in values] if as_json else values)
+            )
+        return arrays
+
+
+def sql_types(row: type[Row]) -> dict[str, str]:
+    """The column types a row's fields are stored as; a mapping or tuple is stored as jsonb."""
+    hints = get_type_hints(row)
+    return {name: _sql_type(hints[name]) for name in row.__struct_fields__}
+
+
+def array_text(values: Sequence[object]) -> str:
+    """The values as the text of a PostgreSQL array, in a tenth of the time the driver takes."""
+    encoded = msgspec.json.encode(values)
+    if b"\\" in encoded and _CONTROL_ESCAPED.search(encoded):
+        return _array_text_with_controls(values)
+    return "{" + encoded[1:-1].decode() + "}"
+
+
+def _array_text_with_controls(values: Sequence[object]) -> str:
+    texts = (
+        '"' + _NEEDS_QUOTES.sub(r"\\\1", value) + '"'
+        if isinstance(value, str)
+        else msgspec.json.encode(value).decode()
+        for value in values
+    )
+    return "{" + ",".join(texts) + "}"
+
+
+def _json_text(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _sql_type(hint: object) -> str:
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    return _SQL_TYPES.get(hint, "jsonb")
+
+
+def _builder(row: type[R]) -> Callable[..., R]:
+    """Makes a row of stored values: a tuple comes back from jsonb as a list."""
+    hints = get_type_hints(row)
+    tuples = [n for n, f in enumerate(row.__struct_fields__) if get_origin(hints[f]) is tuple]
+    if not tuples:
+        return row
+
+    def build(*values: Any) -> R:
+        items = list(values)
+        for index in tuples:
+            items[index] = tuple(items[index])
+        return row(*items)
+
+    return build

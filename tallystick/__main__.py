@@ -1,0 +1,5 @@
+"""`python -m tallystick` is `tallystick`."""
+
+from tallystick.cli import app
+
+app()

@@ -1,0 +1,234 @@
+"""The only place that builds objects: settings in, working parts out."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+import uvicorn
+from eventsourcing import persistence
+from psycopg_pool import AsyncConnectionPool, PoolClosed
+
+from api.app import create_app
+from api.services import Read, Services
+from domain.approvals import DEFAULT_POLICY
+from domain.commands import Command
+from projections import journal, reading, tables
+from projections.engine import Projector
+from projections.journal import JOURNAL
+from projections.registry import READ_MODELS
+from tallystick.access import Keys
+from tallystick.commands.deposits import DepositCommands
+from tallystick.commands.handling import Handling
+from tallystick.commands.parties import PlayerCommands, ProviderCommands
+from tallystick.commands.provider_traffic import ProviderTraffic
+from tallystick.commands.withdrawals import WithdrawalCommands
+from tallystick.config import Settings
+from tallystick.eventstore import database
+from tallystick.eventstore.codec import decode
+from tallystick.eventstore.database import Role
+from tallystick.eventstore.ledger import Ledger, utc_now
+from tallystick.faultpoints import faultpoint
+from tallystick.keyring import provider_secrets
+from tallystick.providers import registry
+from tallystick.providers.protocol import PaymentProvider
+from tallystick.workers import Worker
+
+SIMULATOR = "simulator"
+SIMULATOR_POLL_DELAYS_SECONDS = (1, 1, 2, 3, 5)
+"""The simulator plays a day in a minute: it is asked sooner, and given up on sooner."""
+
+SIMULATOR_EXPIRY_SECONDS = {"redirect": 10, "bank_transfer": 10, "voucher": 600}
+
+READ_CONNECTIONS_MAX = 16
+READ_TIMEOUT_MS = 5_000
+
+
+def prepare(settings: Settings, on_progress: Callable[[str], None] = lambda _: None) -> None:
+    """Start the database where it is ours, migrate it, and register the simulator.
+
+    Raises:
+        SetupError: what is in the way, and the remedy.
+    """
+    database.prepare(settings, on_progress)
+    tables.install(database.conninfo(settings, Role.OWNER), READ_MODELS)
+    ledger = build_ledger(settings)
+    try:
+        _register_simulator(build_handling(settings, ledger))
+    finally:
+        ledger.close()
+
+
+def build_ledger(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Ledger:
+    """The ledger as the writer role."""
+    return Ledger(
+        database.conninfo(settings, Role.WRITER),
+        clock=clock,
+        queue_size_max=settings.queue_size_max,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
+
+
+def build_handling(
+    settings: Settings, ledger: Ledger, clock: Callable[[], datetime] = utc_now
+) -> Handling:
+    """What commands share, with balances as of a position out of the journal."""
+    conninfo = database.conninfo(settings, Role.READER)
+
+    def balances_as_of(accounts: Sequence[str], position: int) -> Mapping[str, int]:
+        # Only a repeated request asks: rare enough for a connection of its own.
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            reading.wait_for_sync(connection, JOURNAL, position, settings.request_timeout_seconds)
+            return journal.balances_as_of_sync(connection, accounts, position)
+
+    return Handling(ledger, clock, balances_as_of)
+
+
+def build_adapters(settings: Settings) -> dict[str, PaymentProvider]:
+    """The adapters, by provider name."""
+    secrets = provider_secrets(settings.data, SIMULATOR)
+    simulator = registry.build(
+        SIMULATOR,
+        base_url=f"http://127.0.0.1:{settings.simulator_port}",
+        secret=secrets.webhook_secret,
+        token=secrets.token,
+    )
+    return {SIMULATOR: simulator}
+
+
+def serve_api(settings: Settings, stop: threading.Event) -> None:
+    """Answer HTTP until `stop` is set; requests under way are answered first."""
+    ledger = build_ledger(settings)
+    services = build_services(settings, ledger)
+    try:
+        app = create_app(services)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=10,
+            )
+        )
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+
+        def follow() -> None:
+            stop.wait()
+            server.should_exit = True
+
+        threading.Thread(target=follow, daemon=True).start()
+        server.run()
+    finally:
+        services.keys.close()
+        ledger.close()
+
+
+def build_services(settings: Settings, ledger: Ledger) -> Services:
+    """Everything the API needs."""
+    handling = build_handling(settings, ledger)
+    writer = database.conninfo(settings, Role.WRITER)
+    return Services(
+        handling=handling,
+        deposits=DepositCommands(handling),
+        withdrawals=WithdrawalCommands(handling),
+        players=PlayerCommands(handling),
+        providers=ProviderCommands(handling),
+        traffic=ProviderTraffic(handling, DEFAULT_POLICY),
+        adapters=build_adapters(settings),
+        default_provider=SIMULATOR,
+        keys=Keys(writer),
+        open_reads=lambda: _open_reads(database.conninfo(settings, Role.READER)),
+        why_not_writable=lambda: why_not_writable(writer),
+        database_errors=(
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            PoolClosed,
+            persistence.OperationalError,
+            persistence.InterfaceError,
+        ),
+    )
+
+
+def why_not_writable(conninfo: str) -> str | None:
+    """None where an append would succeed now, else the reason. Takes no lock."""
+    try:
+        with psycopg.connect(conninfo) as connection:
+            row = connection.execute(
+                """
+                SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
+                       has_table_privilege('ledger_events', 'INSERT')
+                """
+            ).fetchone()
+    except psycopg.Error as error:
+        return f"the database cannot be reached ({type(error).__name__})"
+    standby, read_only, may_insert = row or (True, True, False)
+    if standby or read_only:
+        return "the database is a standby or read-only"
+    return None if may_insert else "the writer role may not insert events"
+
+
+@asynccontextmanager
+async def _open_reads(conninfo: str) -> AsyncIterator[Read]:
+    async def configure(connection: psycopg.AsyncConnection[object]) -> None:
+        await connection.set_autocommit(True)
+        await connection.execute("SET default_transaction_read_only = on")
+        await connection.execute(f"SET statement_timeout = {READ_TIMEOUT_MS}")
+
+    pool = AsyncConnectionPool(
+        conninfo,
+        min_size=1,
+        max_size=READ_CONNECTIONS_MAX,
+        timeout=READ_TIMEOUT_MS / 1_000,
+        configure=configure,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+    async with pool:
+
+        def read() -> AbstractAsyncContextManager[object]:
+            return pool.connection()
+
+        yield read
+
+
+def serve_projector(settings: Settings, stop: threading.Event) -> None:
+    """Keep the read models up to date until `stop` is set."""
+    Projector(
+        conninfo=database.conninfo(settings, Role.WRITER),
+        models=READ_MODELS,
+        decode=decode,
+        faultpoint=faultpoint,
+    ).run(stop)
+
+
+def serve_workers(settings: Settings, stop: threading.Event) -> None:
+    """Do outstanding work at the providers until `stop` is set."""
+    ledger = build_ledger(settings)
+    try:
+        Worker(
+            conninfo=database.conninfo(settings, Role.WRITER),
+            traffic=ProviderTraffic(build_handling(settings, ledger), DEFAULT_POLICY),
+            providers=build_adapters(settings),
+            clock=utc_now,
+            call_timeout_seconds=settings.provider_timeout_seconds,
+        ).run(stop)
+    finally:
+        ledger.close()
+
+
+def _register_simulator(handling: Handling) -> None:
+    command = Command(
+        now=datetime.now(UTC), actor="system:setup", command_id=uuid4(), request_digest=""
+    )
+    ProviderCommands(handling).register(
+        SIMULATOR,
+        adapter=SIMULATOR,
+        poll_delays_seconds=SIMULATOR_POLL_DELAYS_SECONDS,
+        expiry_seconds=SIMULATOR_EXPIRY_SECONDS,
+        command=command,
+    )

@@ -1,0 +1,209 @@
+"""Workers: they follow the log and do what it asks for at the providers.
+
+What is to be done, and when, is the `outstanding` read model; a worker takes a piece of work
+under a lease, does it, and appends what came of it. Work may be taken again after a crash: every
+step recognises what has been done. Effects never run during a replay, because a replay does not
+come here.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from time import monotonic
+from typing import assert_never
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
+
+from domain.deposit import Deposit, DepositStatus
+from domain.errors import InvalidTransition
+from domain.outcomes import Outcome, Source
+from domain.transactions import Transaction
+from domain.withdrawal import WithdrawalStatus
+from projections import outstanding
+from projections.outstanding import Kind, Work
+from tallystick.commands.errors import TooContended, TransactionNotFound
+from tallystick.commands.provider_traffic import ProviderTraffic, evidence_from
+from tallystick.eventstore.errors import AppendError
+from tallystick.faultpoints import faultpoint
+from tallystick.providers.protocol import Answer, PaymentProvider, Submission
+
+LEASE_SECONDS = 20.0
+"""Longer than any call to a provider; a crashed worker's work is taken again after it."""
+
+SWEEP_SECONDS = 60.0
+IDLE_SECONDS = 0.05
+
+_MAY_NEVER_HAVE_ARRIVED = (
+    DepositStatus.SUBMITTED,
+    DepositStatus.UNKNOWN,
+    WithdrawalStatus.SUBMITTED,
+    WithdrawalStatus.UNKNOWN,
+    WithdrawalStatus.PROCESSING,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Takes outstanding work and does it, several pieces side by side."""
+
+    def __init__(
+        self,
+        *,
+        conninfo: str,
+        traffic: ProviderTraffic,
+        providers: Mapping[str, PaymentProvider],
+        clock: Callable[[], datetime],
+        concurrency: int = 16,
+        call_timeout_seconds: float,
+    ) -> None:
+        """`conninfo` is of the writer role; `providers` are the adapters, by provider name."""
+        self._traffic = traffic
+        self._providers = providers
+        self._clock = clock
+        self._concurrency = concurrency
+        self._call_timeout_seconds = call_timeout_seconds
+        self._swept_at = monotonic()
+        self._pool = ConnectionPool(
+            conninfo, min_size=1, max_size=concurrency + 1, open=False, timeout=5.0
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; what has been taken is finished first."""
+        free = threading.Semaphore(self._concurrency)
+        with self._pool, ThreadPoolExecutor(self._concurrency) as executor:
+            while not stop.is_set():
+                self._sweep()
+                taken = self._take(free)
+                for work in taken:
+                    executor.submit(self._do_and_free, work, free)
+                if not taken:
+                    stop.wait(IDLE_SECONDS)
+
+    def _sweep(self) -> None:
+        """Now and then, forget leases that have ended."""
+        if monotonic() - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = monotonic()
+        with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
+            outstanding.sweep(connection)
+
+    # --- taking ---------------------------------------------------------------------------------
+
+    def _take(self, free: threading.Semaphore) -> list[Work]:
+        """As much due work as there are free hands."""
+        hands = 0
+        while hands < self._concurrency and free.acquire(blocking=False):
+            hands += 1
+        taken = self._take_upto(hands) if hands else []
+        for _ in range(hands - len(taken)):
+            free.release()
+        return taken
+
+    def _take_upto(self, limit: int) -> list[Work]:
+        try:
+            with self._pool.connection() as connection:
+                return outstanding.take(connection, self._clock(), limit, LEASE_SECONDS)
+        except psycopg.Error as error:
+            _log.warning("worker.database_away", error=type(error).__name__)
+            return []
+
+    def _do_and_free(self, work: Work, free: threading.Semaphore) -> None:
+        try:
+            self._do(work)
+        finally:
+            free.release()
+
+    # --- doing ----------------------------------------------------------------------------------
+
+    def _do(self, work: Work) -> None:
+        """Do one piece of work; whatever goes wrong, it is taken again when its lease ends.
+
+        What is done keeps its lease: the read model may not have heard of it yet.
+        """
+        try:
+            self._step(work)
+        except (AppendError, TooContended, psycopg.Error) as error:
+            _log.warning("worker.again", work=work.work, error=str(error))
+            self._give_back(work)
+        except Exception:  # noqa: BLE001
+            # A fault in one transaction must not stop the others; it is retried and seen.
+            _log.exception("worker.failed", work=work.work, kind=work.kind)
+
+    def _give_back(self, work: Work) -> None:
+        """So that it is done as soon as the database is back; if it is not, the lease ends."""
+        with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
+            outstanding.release(connection, work)
+
+    def _step(self, work: Work) -> None:
+        try:
+            if work.kind is Kind.NOTICE:
+                self._traffic.act_on_notice(work.notice_id)
+            elif work.transaction_id is not None:
+                self._step_of(work.kind, work.transaction_id)
+        except (InvalidTransition, TransactionNotFound) as done_already:
+            _log.debug("worker.nothing_to_do", work=work.work, why=str(done_already))
+
+    def _step_of(self, kind: Kind, transaction_id: UUID) -> None:
+        match kind:
+            case Kind.SCREEN:
+                self._traffic.screen(transaction_id)
+            case Kind.SUBMIT:
+                self._submit(transaction_id)
+            case Kind.POLL:
+                self._ask(transaction_id)
+            case Kind.RETRY:
+                self._traffic.retry(transaction_id)
+            case Kind.NOTICE | Kind.WAIT:
+                raise ValueError(f"{kind} is nothing to do for a transaction")
+            case _:
+                assert_never(kind)
+
+    def _submit(self, transaction_id: UUID) -> None:
+        """Record that the attempt begins, make the call, record the answer: in that order."""
+        transaction = self._traffic.submit(transaction_id)
+        if transaction is None:
+            return
+        faultpoint("worker.before_call")
+        answer = self._send(transaction)
+        faultpoint("worker.after_call")
+        self._hear(transaction, answer, Source.ANSWER)
+
+    def _ask(self, transaction_id: UUID) -> None:
+        """Ask the provider about an open attempt.
+
+        One that never arrived is sent again under the same reference, which the provider takes
+        for the same attempt: that is no second one.
+        """
+        transaction = self._traffic.transaction(transaction_id)
+        if transaction.reference is None:
+            return
+        answer = self._providers[transaction.provider].fetch(
+            transaction.reference, timeout_seconds=self._call_timeout_seconds
+        )
+        if answer.outcome is Outcome.NOT_FOUND and transaction.status in _MAY_NEVER_HAVE_ARRIVED:
+            answer = self._send(transaction)
+        self._hear(transaction, answer, Source.POLL)
+
+    def _send(self, transaction: Transaction) -> Answer:
+        provider = self._providers[transaction.provider]
+        submission = Submission(
+            reference=transaction.reference or "",
+            player_id=str(transaction.player_id),
+            method=transaction.method,
+            amount=transaction.amount,
+            instrument=transaction.instrument,
+            timeout_seconds=self._call_timeout_seconds,
+        )
+        if isinstance(transaction, Deposit):
+            return provider.submit_deposit(submission)
+        return provider.submit_payout(submission)
+
+    def _hear(self, transaction: Transaction, answer: Answer, source: Source) -> None:
+        evidence = evidence_from(answer, transaction.reference or "", source)
+        self._traffic.hear(transaction.id, evidence)

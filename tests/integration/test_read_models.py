@@ -1,0 +1,437 @@
+"""Read models asked: queries give what a look at every row would give."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from domain import accounts
+from domain.events import LedgerEvent, NoticeUnmatched, ProviderNoticeReceived
+from domain.outcomes import Outcome
+from projections import balances, history, journal, outstanding, reading, withdrawal_queue
+from projections.compare import fold_all
+from projections.engine import Projector
+from projections.history import HISTORY, TRANSACTIONS, Filters, Transaction
+from projections.journal import ACCOUNTS, ENTRIES, JOURNAL
+from projections.outstanding import OUTSTANDING, Kind, Work
+from projections.read_model import Rows
+from projections.registry import READ_MODELS
+from projections.tables import install
+from projections.withdrawal_queue import CASES, WITHDRAWAL_QUEUE
+from tallystick.config import Settings
+from tallystick.eventstore.codec import decode
+from tallystick.eventstore.database import Role, conninfo
+from tallystick.eventstore.ledger import Ledger
+from tests import scenario
+from tests.event_sequences import START, World, recorded, world, write_log
+from tests.scenario import NOW, PROVIDER_NAME, TRANSACTION, command, heard
+
+T = TypeVar("T")
+LATER = NOW + timedelta(days=1)
+
+
+@cache
+def the_world() -> World:
+    return world(11, 2_500)
+
+
+@dataclass
+class Site:
+    """A database whose read models have followed its log."""
+
+    owner: str
+    writer: str
+    reader: str
+
+    def ask(self, question: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
+        async def answer() -> T:
+            async with await AsyncConnection.connect(self.reader, autocommit=True) as connection:
+                return await question(connection)
+
+        return asyncio.run(answer())
+
+    def write(self, events: Iterable[LedgerEvent]) -> int:
+        write_log(self.owner, list(events))
+        return self.follow()
+
+    def follow(self) -> int:
+        return Projector(conninfo=self.writer, models=READ_MODELS, decode=decode).catch_up()
+
+    def take(self, limit: int = 10, lease_seconds: float = 60.0, now: Any = LATER) -> list[Work]:
+        with psycopg.connect(self.writer) as connection:
+            return outstanding.take(connection, now, limit, lease_seconds)
+
+
+def made_at(settings: Settings) -> Site:
+    roles = (Role.OWNER, Role.WRITER, Role.READER)
+    site = Site(*(conninfo(settings, role) for role in roles))
+    install(site.owner, READ_MODELS)
+    return site
+
+
+@pytest.fixture(scope="module")
+def full(module_database: Settings) -> Site:
+    """With a whole world in it; only read from."""
+    site = made_at(module_database)
+    site.write(the_world().events)
+    return site
+
+
+@pytest.fixture
+def site(database: Settings) -> Site:
+    return made_at(database)
+
+
+@cache
+def rows_of(name: str) -> Rows:
+    (model,) = (model for model in READ_MODELS if model.name == name)
+    return fold_all(model, recorded(the_world().events))
+
+
+def all_transactions() -> list[Transaction]:
+    """Newest first."""
+    found = rows_of(HISTORY.name)[TRANSACTIONS].values()
+    return sorted(found, key=lambda row: row.created_position, reverse=True)
+
+
+# --- history ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("filters", "matches"),
+    [
+        (Filters(), lambda row: True),
+        (Filters(kind="withdrawal"), lambda row: row.kind == "withdrawal"),
+        (Filters(statuses=["failed", "paid"]), lambda row: row.status in ("failed", "paid")),
+        (Filters(statuses=["nonsense"]), lambda row: False),
+        (Filters(provider="psp-0"), lambda row: row.provider == "psp-0"),
+        (Filters(currency="JPY"), lambda row: row.currency == "JPY"),
+        (
+            Filters(amount_minor_min=2_500, amount_minor_max=49_900),
+            lambda row: 2_500 <= row.amount_minor <= 49_900,
+        ),
+        (
+            Filters(created_from=START + timedelta(hours=5), created_to=START + timedelta(hours=9)),
+            lambda row: timedelta(hours=5) <= row.created_at - START < timedelta(hours=9),
+        ),
+        (
+            Filters(updated_from=START + timedelta(hours=20), updated_to=START + timedelta(days=1)),
+            lambda row: timedelta(hours=20) <= row.updated_at - START < timedelta(days=1),
+        ),
+        (Filters(instrument="line\nbreak\ttab"), lambda row: row.instrument == "line\nbreak\ttab"),
+        (Filters(instrument=""), lambda row: row.instrument == ""),
+        (Filters(metadata={"key-0": "NULL"}), lambda row: row.metadata.get("key-0") == "NULL"),
+        (
+            Filters(metadata={"key-0": "plain", "key-1": ""}),
+            lambda row: {"key-0": "plain", "key-1": ""}.items() <= row.metadata.items(),
+        ),
+        (
+            Filters(kind="deposit", statuses=["completed"], currency="EUR", amount_minor_min=101),
+            lambda row: (
+                row.kind == "deposit"
+                and row.status == "completed"
+                and row.currency == "EUR"
+                and row.amount_minor > 100
+            ),
+        ),
+    ],
+)
+def test_pages_give_each_match_once_and_newest_first(
+    full: Site, filters: Filters, matches: Callable[[Transaction], bool]
+) -> None:
+    async def every_page(connection: AsyncConnection[Any]) -> list[Transaction]:
+        found, cursor = [], None
+        while True:
+            page = await history.page(connection, filters, cursor, limit=37)
+            assert len(page.rows) <= 37
+            found += page.rows
+            if page.next_cursor is None:
+                return found
+            cursor = page.next_cursor
+
+    expected = [row for row in all_transactions() if matches(row)]
+    assert full.ask(every_page) == expected
+    assert expected or filters.statuses == ["nonsense"]
+
+
+def test_transactions_are_found_by_player_and_by_either_reference(full: Site) -> None:
+    one = next(row for row in all_transactions() if row.provider_reference)
+    for filters, matches in (
+        (Filters(player_id=one.player_id), lambda row: row.player_id == one.player_id),
+        (Filters(reference=one.reference), lambda row: row.id == one.id),
+        (Filters(reference=f"{one.id.hex}-9"), lambda row: row.id == one.id),
+        (
+            Filters(reference=one.provider_reference),
+            lambda row: row.provider_reference == one.provider_reference,
+        ),
+        (Filters(reference="no such reference"), lambda row: False),
+    ):
+        page = full.ask(lambda c, filters=filters: history.page(c, filters, limit=5_000))
+        assert page.rows == [row for row in all_transactions() if matches(row)]
+    assert full.ask(lambda c: history.get(c, one.id)) == one
+    assert full.ask(lambda c: history.get(c, uuid4())) is None
+
+
+def test_a_last_page_that_is_full_has_no_next(full: Site) -> None:
+    count = len(all_transactions())
+    page = full.ask(lambda c: history.page(c, Filters(), limit=count))
+    assert len(page.rows) == count
+    assert page.next_cursor is None
+
+
+def test_the_summary_counts_every_transaction(full: Site) -> None:
+    expected = Counter((row.kind, row.status, row.currency) for row in all_transactions())
+    totals = full.ask(history.summary)
+    assert {(t.kind, t.status, t.currency): t.transactions for t in totals} == expected
+    amounts = sum(row.amount_minor for row in all_transactions())
+    assert sum(t.amount_minor for t in totals) == amounts
+
+
+# --- journal ------------------------------------------------------------------------------------
+
+
+def entries_of(*names: str) -> list[journal.Entry]:
+    found = [e for e in rows_of(JOURNAL.name)[ENTRIES].values() if e.account in names]
+    return sorted(found, key=lambda entry: (entry.position, entry.line), reverse=True)
+
+
+def busiest_player() -> UUID:
+    owners = (
+        accounts.player_of(entry.account) for entry in rows_of(JOURNAL.name)[ENTRIES].values()
+    )
+    ((player, _),) = Counter(owner for owner in owners if owner).most_common(1)
+    return player
+
+
+def test_entries_come_in_pages_of_an_account_and_of_all_a_players_accounts(full: Site) -> None:
+    player = busiest_player()
+    names = [f(player, code) for f in (accounts.available, accounts.reserved) for code in CODES]
+
+    async def every_page(
+        connection: AsyncConnection[Any], ask: Callable[..., Awaitable[journal.Page]], of: object
+    ) -> list[journal.Entry]:
+        found, cursor = [], None
+        while True:
+            page = await ask(connection, of, cursor, 3)
+            found += page.rows
+            if page.next_cursor is None:
+                return found
+            cursor = page.next_cursor
+
+    assert full.ask(lambda c: every_page(c, journal.of_player, player)) == entries_of(*names)
+    clearing = accounts.clearing("psp-0", "EUR")
+    assert full.ask(lambda c: every_page(c, journal.of_account, clearing)) == entries_of(clearing)
+    assert full.ask(lambda c: journal.of_account(c, "nobody:at:all")).rows == []
+
+
+CODES = ("EUR", "JPY")
+
+
+def test_a_balance_as_of_any_position_is_what_was_posted_until_then(full: Site) -> None:
+    account = accounts.available(busiest_player(), "EUR")
+    entries = entries_of(account)[::-1]
+    assert len(entries) > 5
+    for entry in entries:
+        for position in (entry.position - 1, entry.position):
+            expected = sum(e.amount_minor for e in entries if e.position <= position)
+            found = full.ask(lambda c, at=position: journal.balance_as_of(c, account, at))
+            assert found == expected
+    several = full.ask(lambda c: journal.balances_as_of(c, [account, "never:used:EUR"], 10**6))
+    assert several == {account: entries[-1].balance_minor, "never:used:EUR": 0}
+
+
+def test_the_trial_balance_is_even_at_every_position(full: Site) -> None:
+    now = full.ask(journal.trial_balance)
+    assert {row.account: row for row in now} == rows_of(JOURNAL.name)[ACCOUNTS]
+    end = len(the_world().events)
+    assert full.ask(lambda c: journal.trial_balance(c, end)) == now
+    for position in (0, end // 3, end // 2):
+        rows = full.ask(lambda c, at=position: journal.trial_balance(c, at))
+        assert sum(row.balance_minor for row in rows) == 0
+        assert bool(rows) == (position > 0)
+    assert set(full.ask(journal.sums_by_currency).values()) == {0}
+
+
+# --- withdrawals queue --------------------------------------------------------------------------
+
+
+def test_the_queue_lists_what_waits_longest_first(full: Site) -> None:
+    cases = [c for c in rows_of(WITHDRAWAL_QUEUE.name)[CASES].values() if c.waiting_since]
+    expected = sorted(cases, key=lambda case: (case.waiting_since, case.id))
+    found = full.ask(lambda c: withdrawal_queue.waiting(c, limit=5_000))
+    assert found == expected
+    assert expected
+    half = len(expected) // 2
+    seen = expected[half]
+    cursor = withdrawal_queue.Cursor(waiting_since=seen.waiting_since or START, id=seen.id)
+    rest = full.ask(lambda c: withdrawal_queue.waiting(c, cursor=cursor, limit=5_000))
+    assert rest == expected[half + 1 :]
+    lengths = full.ask(withdrawal_queue.lengths)
+    assert {(w.kind, w.waiting_as): w.cases for w in lengths} == Counter(
+        (case.kind, case.waiting_as) for case in expected
+    )
+    one = expected[0]
+    only = full.ask(
+        lambda c: withdrawal_queue.waiting(c, statuses=[one.waiting_as or ""], kind=one.kind)
+    )
+    assert one in only
+    assert {(case.kind, case.waiting_as) for case in only} == {(one.kind, one.waiting_as)}
+    assert full.ask(lambda c: withdrawal_queue.get(c, one.id)) == one
+
+
+# --- outstanding --------------------------------------------------------------------------------
+
+
+def notice(number: int, *, reference: str = "", now: Any = NOW) -> ProviderNoticeReceived:
+    said = heard(Outcome.PENDING)
+    return ProviderNoticeReceived(
+        **command("provider:acme", now=now).header(UUID(int=number), 1),
+        provider=PROVIDER_NAME,
+        message_id=str(number),
+        reference=reference or said.reference,
+        outcome=said.outcome,
+        amount=None,
+        fee=None,
+        provider_reference=None,
+        decline_code=None,
+        raw_code=None,
+        redirect_url=None,
+        raw_digest="00" * 32,
+        sent_at=now,
+    )
+
+
+def test_all_work_is_counted_and_the_next_is_known(full: Site) -> None:
+    tasks = rows_of(OUTSTANDING.name)[outstanding.TASKS].values()
+    with psycopg.connect(full.reader) as connection:
+        due = [task for task in tasks if task.due_at]
+        assert outstanding.count(connection) == len(due)
+        assert outstanding.next_due_at(connection) == min(t.due_at for t in due if t.due_at)
+    assert full.take(now=START - timedelta(days=1)) == []
+
+
+def test_nothing_is_taken_before_it_is_due(site: Site) -> None:
+    site.write(scenario.deposit_in("submitted").history)
+    due_at = NOW + timedelta(seconds=10)
+    assert site.take(now=due_at - timedelta(microseconds=1)) == []
+    (work,) = site.take(now=due_at)
+    assert (work.kind, work.transaction_id) == (Kind.POLL, TRANSACTION)
+    assert (work.provider, work.due_at) == (PROVIDER_NAME, due_at)
+
+
+def test_parallel_workers_never_get_the_same_work(site: Site) -> None:
+    site.write(notice(number, reference="not ours") for number in range(1, 301))
+    taken: list[Work] = []
+    start = threading.Barrier(6)
+
+    def work_until_nothing_is_left() -> None:
+        start.wait()
+        idle = 0
+        with psycopg.connect(site.writer) as connection:
+            while idle < 5:
+                got = outstanding.take(connection, LATER, 7, 60.0)
+                taken.extend(got)
+                idle = 0 if got else idle + 1
+
+    threads = [threading.Thread(target=work_until_nothing_is_left) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(work.notice_id.int for work in taken) == dict.fromkeys(range(1, 301), 1)
+
+
+def test_a_lease_ends_by_itself_and_can_be_given_back(site: Site) -> None:
+    site.write(scenario.deposit_created().history)
+    (work,) = site.take(lease_seconds=0.05)
+    assert site.take() == []
+    with psycopg.connect(site.writer) as connection:
+        connection.execute("SELECT pg_sleep(0.1)")
+    (again,) = site.take()
+    assert again == work
+    with psycopg.connect(site.writer) as connection:
+        outstanding.release(connection, again)
+    assert site.take(lease_seconds=0.01) == [work]
+    with psycopg.connect(site.writer) as connection:
+        connection.execute("SELECT pg_sleep(0.05)")
+        connection.commit()
+        assert outstanding.sweep(connection) == 1
+        assert outstanding.sweep(connection) == 0
+
+
+def test_a_lease_holds_for_one_schedule_only(site: Site) -> None:
+    history_ = scenario.deposit_in("submitted").history
+    site.write(history_[:1])
+    (submit,) = site.take()
+    assert submit.kind is Kind.SUBMIT
+    site.write(history_[1:])
+    (poll,) = site.take()
+    assert poll.kind is Kind.POLL
+    assert poll.lease != submit.lease
+
+
+def test_notices_of_a_transaction_come_in_order_and_before_its_poll(site: Site) -> None:
+    submitted = scenario.deposit_in("submitted")
+    first, second = notice(1), notice(2)
+    site.write([*submitted.history, first, second, notice(3, reference="not ours")])
+    taken = site.take()
+    assert [work.notice_id for work in taken] == [first.originator_id, UUID(int=3)]
+    assert taken[0].transaction_id == TRANSACTION
+    assert taken[1].transaction_id is None
+
+    decided = submitted.when(
+        scenario.hear_of_deposit, heard(Outcome.PENDING, notice_id=first.originator_id)
+    )
+    unmatched = NoticeUnmatched(**command().header(UUID(int=3), 2), reason="nothing we know")
+    site.write([*decided.events, unmatched])
+    assert [work.notice_id for work in site.take()] == [second.originator_id]
+
+    state = scenario.Given(submitted.history + decided.events)
+    decided = state.when(
+        scenario.hear_of_deposit, heard(Outcome.PENDING, notice_id=second.originator_id)
+    )
+    site.write(decided.events)
+    (poll,) = site.take()
+    assert poll.kind is Kind.POLL
+
+
+# --- balances and lag ---------------------------------------------------------------------------
+
+
+def test_balances_are_those_of_the_last_append(site: Site) -> None:
+    made = world(3, 250)
+    ledger = Ledger(site.writer)
+    for append in made.appends:
+        ledger.append(append)
+    ledger.close()
+    stored = site.ask(balances.all_accounts)
+    assert {one.account: one.balance_minor for one in stored} == {
+        account: made.balances[account] for account in (one.account for one in stored)
+    }
+    player = next(player for one in stored if (player := accounts.player_of(one.account)))
+    of_player = site.ask(lambda c: balances.of_player(c, player))
+    assert of_player == [one for one in stored if accounts.player_of(one.account) == player]
+    one = stored[0]
+    assert site.ask(lambda c: balances.of_account(c, one.account)) == one
+    assert site.ask(lambda c: balances.of_account(c, "nobody")) is None
+    assert one.currency in CODES
+
+    head = sum(len(append) for append in made.appends)
+    assert site.follow() == head
+    assert {lag.lag_events for lag in site.ask(reading.lag)} == {0}
+    assert site.ask(lambda c: reading.wait_for(c, HISTORY, head, 1.0)) == head
+    with pytest.raises(reading.ReadModelBehind):
+        site.ask(lambda c: reading.wait_for(c, HISTORY, head + 1, 0.02))
+    journal_now = site.ask(journal.trial_balance)
+    assert {row.account: row.balance_minor for row in journal_now} == {
+        one.account: one.balance_minor for one in stored
+    }

@@ -1,0 +1,119 @@
+"""What each event means in double entry, row by row of the table in the design."""
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+
+from domain import events as e
+from domain.accounts import currency_of
+from domain.events import EVENT_TYPES, LedgerEvent
+from domain.money import Money
+from domain.postings import postings
+from tests.event_samples import EUR, FEE, PLAYER_ID, SAMPLE, SAMPLES, any_event
+
+AVAILABLE = f"player:{PLAYER_ID}:available:EUR"
+RESERVED = f"player:{PLAYER_ID}:reserved:EUR"
+CLEARING = "provider:acme:clearing:EUR"
+FEES = "house:fees:EUR"
+SUSPENSE = "house:suspense:EUR"
+
+# Amount 100.50, fee 0.31.
+TABLE: dict[type[LedgerEvent], list[tuple[str, int]]] = {
+    e.DepositCompleted: [(CLEARING, -10_050), (AVAILABLE, 10_050), (FEES, -31), (CLEARING, 31)],
+    e.WithdrawalRequested: [(AVAILABLE, -10_050), (RESERVED, 10_050)],
+    e.WithdrawalRejected: [(RESERVED, -10_050), (AVAILABLE, 10_050)],
+    e.WithdrawalCancelled: [(RESERVED, -10_050), (AVAILABLE, 10_050)],
+    e.TransactionFailed: [(RESERVED, -10_050), (AVAILABLE, 10_050)],
+    e.WithdrawalPaid: [(RESERVED, -10_050), (CLEARING, 10_050), (FEES, -31), (CLEARING, 31)],
+    e.WithdrawalReturned: [(CLEARING, -10_050), (AVAILABLE, 10_050)],
+    e.ReviewOpened: [(AVAILABLE, -10_050), (RESERVED, 10_050)],
+    e.TransactionResolved: [
+        (RESERVED, -10_050),
+        (CLEARING, 10_050),
+        (RESERVED, -31),
+        (SUSPENSE, 31),
+    ],
+}
+
+
+def lines(event: LedgerEvent) -> list[tuple[str, int]]:
+    return [(posting.account, posting.amount_minor) for posting in postings(event)]
+
+
+def sums_by_currency(event: LedgerEvent) -> dict[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for posting in postings(event):
+        sums[currency_of(posting.account)] += posting.amount_minor
+    return dict(sums)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_the_table_of_postings(sample: LedgerEvent) -> None:
+    assert lines(sample) == TABLE.get(type(sample), [])
+
+
+def test_every_event_type_has_been_looked_at() -> None:
+    assert set(SAMPLE) == set(EVENT_TYPES)
+    assert len(SAMPLES) == len(EVENT_TYPES)
+
+
+@given(any_event())
+def test_any_event_sums_to_zero_in_each_currency(event: LedgerEvent) -> None:
+    assert all(total == 0 for total in sums_by_currency(event).values())
+
+
+@given(any_event())
+def test_no_line_is_of_nothing(event: LedgerEvent) -> None:
+    assert all(amount != 0 for _, amount in lines(event))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (e.WithdrawalRequested, {"reserved": False}),
+        (e.WithdrawalRejected, {"released": None}),
+        (e.TransactionFailed, {"released": None}),
+        (e.ReviewOpened, {"reserved": None}),
+        (e.TransactionResolved, {"moves": ()}),
+    ],
+)
+def test_where_no_money_is_named_none_moves(
+    kind: type[LedgerEvent], changes: dict[str, Any]
+) -> None:
+    assert lines(replace(SAMPLE[kind], **changes)) == []
+
+
+@pytest.mark.parametrize("kind", [e.DepositCompleted, e.WithdrawalPaid])
+@pytest.mark.parametrize("fee", [None, Money(0, "EUR")])
+def test_without_a_fee_the_house_pays_none(kind: type[LedgerEvent], fee: Money | None) -> None:
+    assert lines(replace(SAMPLE[kind], fee=fee)) == TABLE[kind][:2]
+
+
+def test_accounts_are_named_for_currency_player_and_provider() -> None:
+    player, amount = UUID(int=1), Money(5, "JPY")
+    event = replace(
+        SAMPLE[e.DepositCompleted], player_id=player, provider="zeta", settled=amount, fee=None
+    )
+    assert lines(event) == [
+        ("provider:zeta:clearing:JPY", -5),
+        (f"player:{player}:available:JPY", 5),
+    ]
+
+
+def test_a_deposit_and_its_payout_leave_only_the_fees() -> None:
+    completed, requested, paid = (
+        SAMPLE[e.DepositCompleted],
+        SAMPLE[e.WithdrawalRequested],
+        SAMPLE[e.WithdrawalPaid],
+    )
+    balances: dict[str, int] = defaultdict(int)
+    for event in (completed, requested, paid):
+        for account, amount in lines(event):
+            balances[account] += amount
+    fees = 2 * FEE.amount
+    assert {a: b for a, b in balances.items() if b} == {FEES: -fees, CLEARING: fees}
+    assert EUR.amount == 10_050
