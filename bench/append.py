@@ -39,6 +39,7 @@ from domain.provider import Provider, provider_stream
 from tallystick import bootstrap
 from tallystick.commands.deposits import CreateDeposit, DepositCommands
 from tallystick.commands.handling import Caller
+from tallystick.commands.parties import PlayerCommands
 from tallystick.commands.provider_traffic import ProviderTraffic
 from tallystick.config import Settings
 from tallystick.eventstore import database
@@ -156,6 +157,14 @@ def whole_deposit(settings: Settings, ledger: Ledger) -> Callable[[], object]:
     """Create, submit, receive the notice, act on it: four appends by the real handlers."""
     handling = bootstrap.build_handling(settings, ledger)
     deposits = DepositCommands(handling)
+    for player_id in PLAYERS:  # customers of old, known to this process
+        PlayerCommands(handling).register(
+            player_id,
+            verification=Verification.FULL,
+            jurisdiction=None,
+            caller=Caller(actor="operator:bench", idempotency_key=str(player_id)),
+        )
+        handling.player(player_id)
     traffic = ProviderTraffic(handling, DEFAULT_POLICY)
 
     def play() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import assert_never
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -27,6 +28,7 @@ class Provider:
     commands: Mapping[UUID, str]
 
 
+@lru_cache(maxsize=1_000)
 def provider_stream(name: str) -> UUID:
     """The stream of the provider with this name."""
     return uuid5(_NAMESPACE, name)

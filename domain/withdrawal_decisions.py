@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from domain.approvals import ApprovalPolicy, screen
-from domain.attempts import first_poll, reference
+from domain.attempts import first_poll, parse_reference, reference
 from domain.commands import Command, repeated
 from domain.errors import AlreadyApproved, InvalidTransition, Reason, SelfApproval
 from domain.events import (
@@ -262,10 +262,12 @@ def retry_withdrawal(state: Withdrawal, command: Command) -> WithdrawalQueued | 
 
 
 def _queued(state: Withdrawal, command: Command, *, ahead: int) -> WithdrawalQueued:
+    """The attempt after the last one that was sent: one recalled from the queue does not count."""
+    sent = parse_reference(state.reference) if state.reference else None
     return WithdrawalQueued(
         **command.header(state.id, state.version + ahead),
         request_digest=command.request_digest,
-        attempt=state.attempt + 1,
+        attempt=sent[1] + 1 if sent else 1,
     )
 
 

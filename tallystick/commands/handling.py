@@ -201,7 +201,16 @@ class Handling:
         state = self.ledger.load(transaction_id, project_transaction)
         if state is None:
             raise TransactionNotFound(transaction_id)
+        self._left.put(transaction_id, state)
         return state
+
+    def known(self, transaction_id: UUID) -> Transaction:
+        """The transaction as this process left it, or as it is now: for what never changes.
+
+        Raises:
+            TransactionNotFound: there is none under this id.
+        """
+        return self._remembered(transaction_id) or self.transaction(transaction_id)
 
     def player(self, player_id: UUID) -> Player | None:
         """The player as last read; name its version where a decision rests on it.

@@ -89,7 +89,7 @@ class ProviderTraffic:
         if parsed is None:
             return None
         try:
-            transaction = self._handling.transaction(parsed[0])
+            transaction = self._handling.known(parsed[0])
         except TransactionNotFound:
             return None
         return transaction if transaction.provider == received.provider else None

@@ -43,6 +43,17 @@ class Append:
         """Every stream whose version the check needs."""
         return {e.stream for e in (*self.entries, *self.refusal)} | self.unchanged.keys()
 
+    def continued(self) -> set[UUID]:
+        """Streams that have to exist: looked at by the decision, or not begun by this append."""
+        begun: set[UUID] = set()
+        continued = set(self.unchanged)
+        for entry in self.entries:
+            if entry.version <= 1:
+                begun.add(entry.stream)
+            elif entry.stream not in begun:
+                continued.add(entry.stream)
+        return continued
+
     def accounts(self) -> set[str]:
         """Every account whose balance the check or the answer needs."""
         posted = {p.account for e in (*self.entries, *self.refusal) for p in e.postings}

@@ -279,13 +279,15 @@ class GroupCommitWriter:
         if view is not None and not fresh:
             versions, balances = view.versions, view.balances
             appends = [waiting.append for waiting in batch]
-            new_guards = {s for a in appends for s in a.unchanged if s not in versions}
+            new_streams = {
+                stream for a in appends for stream in a.continued() if stream not in versions
+            }
             new_accounts = {
                 account for a in appends for account in a.accounts() if account not in balances
             }
-            if not new_guards and not new_accounts:
+            if not new_streams and not new_accounts:
                 return view
-            seen = batch_sql.look(self._connected(), new_guards, new_accounts)
+            seen = batch_sql.look(self._connected(), new_streams, new_accounts)
             if seen.position == view.position:
                 view.versions |= seen.versions
                 view.balances |= seen.balances
