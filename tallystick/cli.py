@@ -109,7 +109,7 @@ def _welcome(settings: Settings) -> None:
     console.print("Pay in 10.50 euro for a player:\n")
     console.print(
         f"  curl -s {url}/v1/deposits -H 'Authorization: Bearer {key}' \\\n"
-        f"    -H 'Idempotency-Key: first-deposit' -H 'Content-Type: application/json' \\\n"
+        f"    -H 'Idempotency-Key: {player.hex[:8]}' -H 'Content-Type: application/json' \\\n"
         f'    -d \'{{"player_id": "{player}", "method": "card", '
         f'"amount": {{"amount": 1050, "currency": "EUR"}}}}\'\n',
         markup=False,

@@ -122,8 +122,13 @@ def _start(part: Part) -> subprocess.Popen[bytes]:
 def stop_event() -> threading.Event:
     """Set by SIGINT or SIGTERM."""
     stop = threading.Event()
+
+    def tell(*_: object) -> None:
+        # From another thread: this one may be interrupted while it holds the event's own lock.
+        threading.Thread(target=stop.set).start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, tell)
     return stop
 
 
