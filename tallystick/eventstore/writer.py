@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from time import monotonic
+from time import monotonic, sleep
 
 import psycopg
 import structlog
@@ -34,6 +34,9 @@ from tallystick.faultpoints import faultpoint
 
 BATCH_APPENDS_MAX = 256
 """Enough to share one disk flush; few enough to keep the head row's lock short."""
+
+GATHER_SECONDS_MAX = 0.002
+"""About what a batch takes."""
 
 REMEMBERED_MAX = 200_000
 """Versions and balances kept in memory, some 100 bytes each."""
@@ -101,6 +104,8 @@ class GroupCommitWriter:
         """The connection's socket, for callers who have waited too long."""
         self._asked_at = monotonic()
         """When the writer last began to ask the database something."""
+        self._expected = 1
+        """How many appends shared the last batch."""
         self._view: View | None = None
         """The ledger as this writer left it; a batch of another process makes it invalid."""
 
@@ -195,8 +200,22 @@ class GroupCommitWriter:
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
+        self._gather()
+        with self._changed:
             count = min(len(self._queue), BATCH_APPENDS_MAX)
-            return [self._queue.popleft() for _ in range(count)]
+            batch = [self._queue.popleft() for _ in range(count)]
+        self._expected = len(batch)
+        return batch
+
+    def _gather(self) -> None:
+        """Wait a moment for as many as shared the last batch: they are likely to come back.
+
+        A caller alone never waits. Of many, each wakes up, decides and comes again one after the
+        other, and a batch for every two of them would cost more than it saves.
+        """
+        until = monotonic() + GATHER_SECONDS_MAX
+        while len(self._queue) < self._expected and monotonic() < until and not self._closing:
+            sleep(GATHER_SECONDS_MAX / 8)
 
     def _write_batch(self, batch: list[_Waiting]) -> None:
         """Write the batch, again and again while the database is known to have taken nothing."""
