@@ -12,11 +12,14 @@ from psycopg.rows import TupleRow
 
 PAGE_EVENTS = 5_000
 
-_READ = """
-SELECT notification_id, originator_id, originator_version, topic, state, recorded_at, leaf
-FROM ledger_events WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id
+# A time that Python cannot hold was never recorded by us: any other that was not will do for it.
+_TIME = """CASE WHEN recorded_at >= '0001-01-02Z' AND recorded_at < '9999-12-31Z'
+     THEN recorded_at ELSE '0001-01-02Z' END"""
+_READ = f"""
+SELECT notification_id, originator_id, originator_version, topic, state, {_TIME}, leaf
+FROM ledger_events ORDER BY notification_id
 """
-_HEAD = "SELECT position, root FROM ledger_head"
+_HEAD = f"SELECT position, root, frontier, {_TIME} FROM ledger_head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,16 @@ class Stored:
     leaf: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head row: where the log ends, and what the next append goes on from."""
+
+    position: int
+    root: bytes
+    frontier: bytes
+    recorded_at: datetime
+
+
 @contextmanager
 def snapshot(conninfo: str) -> Iterator[Connection[TupleRow]]:
     """A read-only connection that sees the ledger at one moment, for as long as it is open."""
@@ -43,20 +56,18 @@ def snapshot(conninfo: str) -> Iterator[Connection[TupleRow]]:
         yield connection
 
 
-def head(connection: Connection[TupleRow]) -> tuple[int, bytes]:
-    """Position and root of the head row."""
+def head(connection: Connection[TupleRow]) -> Head:
+    """The head row."""
     row = connection.execute(_HEAD, binary=True).fetchone()
     if row is None:
         raise LookupError("the ledger has no head row; run `tallystick db migrate`")
-    return row[0], row[1]
+    return Head(*row)
 
 
-def stored_events(
-    connection: Connection[TupleRow], *, after: int = 0, upto: int
-) -> Iterator[Stored]:
-    """Every stored event with `after` < position ≤ `upto`, in order."""
+def stored_events(connection: Connection[TupleRow]) -> Iterator[Stored]:
+    """Every stored event in order, also where none belongs: before the first, after the head."""
     with connection.cursor(name="log", binary=True) as cursor:
         cursor.itersize = PAGE_EVENTS
-        cursor.execute(_READ, [after, upto])
+        cursor.execute(_READ)
         for row in cursor:
             yield Stored(*row)

@@ -20,6 +20,7 @@ from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.providers.simulator.command import simulate_provider
+from tallystick.providers.simulator.faults import InvalidFaults, parse_faults
 from tallystick.supervisor import Supervisor, end_with_parent, stop_event
 
 app = typer.Typer(
@@ -77,7 +78,15 @@ def serve(
         case ServedPart.WORKERS:
             bootstrap.serve_workers(settings, stop)
         case ServedPart.ALL:
+            _refuse_unknown_faults(faults)
             _serve_all(settings, faults, stop)
+
+
+def _refuse_unknown_faults(faults: str) -> None:
+    try:
+        parse_faults(faults)
+    except InvalidFaults as error:
+        raise typer.BadParameter(str(error), param_hint="--faults") from error
 
 
 def _serve_all(settings: Settings, faults: str, stop: threading.Event) -> None:

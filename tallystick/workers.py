@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from eventsourcing import persistence
 from psycopg_pool import ConnectionPool
 
 from domain.deposit import Deposit, DepositStatus
@@ -45,6 +46,15 @@ _MAY_NEVER_HAVE_ARRIVED = (
     WithdrawalStatus.UNKNOWN,
     WithdrawalStatus.PROCESSING,
 )
+
+_ANOTHER_TIME = (
+    AppendError,
+    TooContended,
+    psycopg.Error,
+    persistence.OperationalError,
+    persistence.InterfaceError,
+)
+"""Nothing is wrong with the work; it may be done as soon as the database is back."""
 
 _log = structlog.get_logger(__name__)
 
@@ -128,7 +138,7 @@ class Worker:
         """
         try:
             self._step(work)
-        except (AppendError, TooContended, psycopg.Error) as error:
+        except _ANOTHER_TIME as error:
             _log.warning("worker.again", work=work.work, error=str(error))
             self._give_back(work)
         except Exception:  # noqa: BLE001

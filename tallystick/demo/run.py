@@ -38,8 +38,10 @@ def play_day(
     """Play the day of `seed` on a stack of processes started for it.
 
     Raises:
+        InvalidFaults: `faults` is neither a name nor rates; nothing has been started.
         SetupError: a ledger is running on this database already, or it cannot be set up.
     """
+    parsed_faults = parse_faults(faults)
     settings = settings.model_copy(
         update={
             "host": "127.0.0.1",
@@ -63,7 +65,7 @@ def play_day(
                 risk=risk,
                 treasury=treasury,
                 seed=seed,
-                faults=parse_faults(faults),
+                faults=parsed_faults,
                 is_quiet=_Quiet(settings).look,
             )
             Play(plan_day(seed, transactions), cast, on_progress).run()

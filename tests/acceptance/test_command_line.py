@@ -1,0 +1,291 @@
+"""The program at a terminal: help, JSON, refusals, and the first five minutes with `serve`."""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import click
+import httpx2
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tallystick.cli import app
+from tallystick.config import Settings
+from tests.faults.running import Place, place, until
+
+READY_SECONDS_MAX = 60.0
+SETTLED_SECONDS_MAX = 60.0
+
+
+# --- help and wrong words: nothing is started ---------------------------------------------------
+
+
+def _commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*words, name))
+
+
+COMMANDS = list(_commands(typer.main.get_command(app)))
+
+
+def test_all_the_commands_are_there() -> None:
+    assert {words[0] for words in COMMANDS if words} == {
+        "serve",
+        "db",
+        "key",
+        "replay",
+        "verify",
+        "doctor",
+        "demo",
+        "simulate-provider",
+    }
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    answer = CliRunner().invoke(app, [*words, "--help"])
+    assert answer.exit_code == 0
+    assert "Usage:" in answer.output
+    assert len(answer.output.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nonsense"], "No such command"),
+        (["db", "nonsense"], "No such command"),
+        (["serve", "nonsense"], "Invalid value"),
+        (["verify", "--nonsense"], "No such option"),
+        (["key", "create"], "Missing argument"),
+        (["replay", "transaction", "not-a-uuid"], "Invalid value"),
+        (["replay", "transaction", str(uuid4()), "--as-of", "0"], "Invalid value"),
+        (["demo", "--transactions", "5"], "Invalid value"),
+        (["simulate-provider", "--port", "70000"], "Invalid value"),
+    ],
+)
+def test_wrong_words_are_refused_with_a_reason(words: list[str], said: str) -> None:
+    with place() as here:
+        answer = here.invoke(*words)
+        assert answer.exit_code == 2
+        assert said in answer.stderr
+        assert not answer.stdout
+        assert not here.settings.data.exists(), "something was set up all the same"
+
+
+def test_faults_that_do_not_exist_are_refused_before_anything_is_started() -> None:
+    with place() as here:
+        answer = here.run("demo", "--faults", "nonsense", timeout_seconds=30.0)
+        assert answer.returncode == 2
+        assert "nonsense" in answer.stderr
+        assert "Traceback" not in answer.stderr
+        assert not here.settings.data.exists(), "something was set up all the same"
+
+
+# --- where there is no ledger, or an empty one --------------------------------------------------
+
+
+def test_what_has_never_been_started_is_said_in_json() -> None:
+    with place() as here:
+        status = here.invoke("db", "status", "--json")
+        assert status.exit_code == 3
+        assert json.loads(status.stdout)["accepting"] is False
+        doctor = here.invoke("doctor", "--json")
+        assert doctor.exit_code == 1
+        failed = [check for check in json.loads(doctor.stdout) if not check["ok"]]
+        assert failed
+        assert all(check["remedy"] for check in failed)
+
+
+def test_an_empty_ledger_is_sound(database: Settings) -> None:
+    here = Place(database.data.parent)
+    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+    verified = here.invoke("verify", "--json", **name)
+    assert verified.exit_code == 0, verified.stderr
+    found = json.loads(verified.stdout)
+    assert (found["ok"], found["events"]) == (True, 0)
+    unknown = here.invoke("replay", "transaction", str(uuid4()), "--json", **name)
+    assert unknown.exit_code == 1
+    assert "there is no transaction" in json.loads(unknown.stdout)["error"]
+
+
+# --- `serve` ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Served:
+    """A ledger that was started the way a person starts one."""
+
+    here: Place
+    url: str
+    environment: dict[str, str]
+    process: "subprocess.Popen[bytes]"
+    first_said: str = ""
+    """What it printed when it was started for the first time."""
+
+    def json(self, *words: str) -> Any:
+        answer = self.here.invoke(*words, "--json", **self.environment)
+        assert answer.exit_code == 0, answer.stderr or answer.stdout
+        return json.loads(answer.stdout)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with place() as here:
+        port, simulator_port = _free_ports(2)
+        environment = {
+            "TALLYSTICK_PORT": str(port),
+            "TALLYSTICK_SIMULATOR_PORT": str(simulator_port),
+            "TALLYSTICK_LOG_LEVEL": "warning",
+        }
+        process = here.start("serve", name="serve", **environment)
+        made = Served(here, f"http://127.0.0.1:{port}", environment, process)
+        _until_ready(made)
+        made.first_said = here.said("serve")
+        yield made
+        _stop(made)
+
+
+def _until_ready(served: Served) -> None:
+    def answers() -> bool:
+        try:
+            return httpx2.get(f"{served.url}/readyz").is_success
+        except httpx2.TransportError:
+            return False
+
+    until(answers, "the API", READY_SECONDS_MAX, gone=lambda: served.process.poll() is not None)
+
+
+def _stop(served: Served) -> None:
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(timeout=30) == 0
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as open_until_drawn:
+        listeners = [open_until_drawn.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+def _printed_requests(said: str) -> list[str]:
+    """The commands to paste, each on one line."""
+    found = re.findall(r"^  (curl .*?)\n\n", said, re.DOTALL | re.MULTILINE)
+    return [re.sub(r"\s*\\\n\s*", " ", command) for command in found]
+
+
+def _paste(command: str) -> Any:
+    """Run it in a shell; where there is no curl, send the request that it would."""
+    if shutil.which("curl"):
+        answer = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, timeout=30, check=True
+        )
+        return json.loads(answer.stdout)
+    (url,) = re.findall(r"(http://[^\s']+)", command)
+    headers = dict(pair.split(": ", 1) for pair in re.findall(r"-H '([^']*)'", command))
+    bodies = re.findall(r"-d '([^']*)'", command)
+    if bodies:
+        return httpx2.post(url, headers=headers, content=bodies[0]).json()
+    return httpx2.get(url, headers=headers).json()
+
+
+def test_what_serve_prints_works_when_pasted(served: Served) -> None:
+    said = served.first_said
+    assert said.count("Your API key, shown this once: ") == 1
+    assert served.url in said
+    pay_in, see_it = _printed_requests(said)
+    created = _paste(pay_in)
+    assert (created["kind"], created["amount"]) == (
+        "deposit",
+        {"amount": 1050, "currency": "EUR"},
+    )
+
+    def settled() -> Any:
+        (seen,) = _paste(see_it)["items"]
+        assert seen["id"] == created["id"]
+        return seen["status"] in ("completed", "failed", "voided", "expired", "review") and seen
+
+    until(lambda: _has_items(see_it), "the deposit to be listed", SETTLED_SECONDS_MAX)
+    seen = until(settled, "the deposit to settle", SETTLED_SECONDS_MAX)
+
+    assert _paste(pay_in) == created, "pasted twice, it is one deposit"
+    told = served.json("replay", "transaction", created["id"])
+    assert told["kind"] == "deposit"
+    assert told["steps"][0]["event"] == "DepositCreated"
+    assert told["steps"][-1]["after"] == seen["status"]
+    early = served.json("replay", "transaction", created["id"], "--as-of", str(created["position"]))
+    assert [step["position"] for step in early["steps"]] == [created["position"]]
+
+
+def _has_items(command: str) -> bool:
+    return len(_paste(command)["items"]) == 1
+
+
+def test_a_second_one_is_refused_with_a_remedy(served: Served) -> None:
+    for words in (["serve"], ["demo", "--transactions", "20"]):
+        answer = served.here.run(*words, **served.environment)
+        assert answer.returncode == 1
+        assert "is running on the database 'tallystick' already" in answer.stderr
+        assert "TALLYSTICK_DATABASE_NAME" in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_json_is_json(served: Served) -> None:
+    assert all(check["ok"] for check in served.json("doctor"))
+    assert served.json("db", "status")["accepting"] is True
+    assert served.json("db", "migrate")["applied"]
+    assert served.json("verify")["ok"] is True
+
+
+def test_a_key_is_made_listed_and_revoked(served: Served) -> None:
+    made = served.json("key", "create", "carla")
+    assert made["person"] == "carla"
+    headers = {"authorization": f"Bearer {made['key']}"}
+    path = f"{served.url}/v1/transactions"
+    assert httpx2.get(path, headers=headers).status_code == 200
+
+    (listed,) = [key for key in served.json("key", "list") if key["person"] == "carla"]
+    assert listed["revoked_at"] is None
+    assert "key" not in listed
+    assert served.json("key", "revoke", listed["id"]) == {"revoked": listed["id"]}
+    (listed,) = [key for key in served.json("key", "list") if key["person"] == "carla"]
+    assert listed["revoked_at"] is not None
+    until(
+        lambda: httpx2.get(path, headers=headers).status_code == 401,
+        "the key to be forgotten",
+        READY_SECONDS_MAX,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["key", "revoke", "0123456789"], "There is no such key"),
+        (["key", "create", ""], "person"),
+        (["replay", "transaction", str(uuid4())], "there is no transaction"),
+    ],
+)
+def test_what_cannot_be_done_is_said(served: Served, words: list[str], said: str) -> None:
+    answer = served.here.invoke(*words, **served.environment)
+    assert answer.exit_code == 1
+    assert said in answer.stderr
+
+
+def test_stopped_and_started_again_it_prints_no_other_key(served: Served) -> None:
+    _stop(served)
+    assert served.here.processes() == []
+    served.process = served.here.start("serve", name="again", **served.environment)
+    _until_ready(served)
+    said = served.here.said("again")
+    assert "Your API key" not in said
+    assert "tallystick key create" in said
