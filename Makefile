@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := domain projections api replay tallystick tests bench
 
-.PHONY: help setup run demo test check format lint types layers dependencies audit bench soak lock clean
+.PHONY: help setup run demo test check format lint types layers dependencies audit bench soak reference lock clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ bench: setup ## every benchmark, one after the other
 
 soak: setup ## the long runs: more kills, more examples
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" --timeout 0 -p no:randomly tests/property tests/faults tests/acceptance
+
+reference: setup ## make the tables in docs/ anew from the code
+	@$(BIN)/python -m tallystick.reference --write
 
 lock: ## make requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml --output-file requirements.lock

@@ -1,12 +1,12 @@
 """The log as a feed: page by page, or as Server-Sent Events that never end."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Annotated, Final
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -21,6 +21,8 @@ from api.reading import reading
 from api.resources import Shown
 from api.services import Services
 from domain.events import EVENT_TYPES
+
+_log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=KeyedRoute, dependencies=KEYED)
 
@@ -154,9 +156,11 @@ async def _stream(request: Request, feed: Feed, after: int) -> AsyncIterator[byt
 async def _until_away(request: Request, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The stream, ending where the database goes away: the client comes back by itself."""
     services: Services = request.app.state.services
-    with contextlib.suppress(*services.database_errors):
+    try:
         async for chunk in stream:
             yield chunk
+    except tuple(services.database_errors) as error:
+        _log.warning("events.stream_ended", error=f"{type(error).__name__}: {error}")
 
 
 def _as_sse(event: EventShown) -> bytes:

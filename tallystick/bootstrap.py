@@ -52,13 +52,22 @@ def prepare(settings: Settings, on_progress: Callable[[str], None] = lambda _: N
     Raises:
         SetupError: what is in the way, and the remedy.
     """
-    database.prepare(settings, on_progress)
-    tables.install(database.conninfo(settings, Role.OWNER), READ_MODELS)
+    migrate(settings, on_progress)
     ledger = build_ledger(settings)
     try:
         _register_simulator(build_handling(settings, ledger))
     finally:
         ledger.close()
+
+
+def migrate(settings: Settings, on_progress: Callable[[str], None] = lambda _: None) -> None:
+    """Start the database where it is ours; create or update every table, of read models too.
+
+    Raises:
+        SetupError: what is in the way, and the remedy.
+    """
+    database.prepare(settings, on_progress)
+    tables.install(database.conninfo(settings, Role.OWNER), READ_MODELS)
 
 
 def build_ledger(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Ledger:

@@ -117,7 +117,7 @@ def _welcome(settings: Settings) -> None:
     player = uuid4()
     console.print("Pay in 10.50 euro for a player:\n")
     console.print(
-        f"  curl -s {url}/v1/deposits -H 'Authorization: Bearer {key}' \\\n"
+        f'  curl -s {url}/v1/deposits -H "Authorization: Bearer {key}" \\\n'
         f"    -H 'Idempotency-Key: {player.hex[:8]}' -H 'Content-Type: application/json' \\\n"
         f'    -d \'{{"player_id": "{player}", "method": "card", '
         f'"amount": {{"amount": 1050, "currency": "EUR"}}}}\'\n',
@@ -125,7 +125,8 @@ def _welcome(settings: Settings) -> None:
     )
     console.print("and see it settle:\n")
     console.print(
-        f"  curl -s '{url}/v1/transactions?player_id={player}' -H 'Authorization: Bearer {key}'\n",
+        f"  curl -s '{url}/v1/transactions?player_id={player}' \\\n"
+        f'    -H "Authorization: Bearer {key}"\n',
         markup=False,
     )
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tallystick import bootstrap
 from tallystick.config import Settings, redacted
 from tallystick.eventstore import database, embedded
 from tallystick.eventstore.embedded_binaries import find_program
@@ -101,7 +102,7 @@ def migrate(*, json: Json = False) -> None:
     """Bring the schema to this program's version. Also done whenever the ledger starts."""
     settings = Settings()
     with _problems_reported():
-        database.prepare(settings, _progress())
+        bootstrap.migrate(settings, _progress())
         state = database.migration_state(settings)
     if json:
         typer.echo(json_format.dumps(asdict(state)))

@@ -21,6 +21,7 @@ from tallystick.demo.report import Report
 from tallystick.demo.run import play_day
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.providers.simulator.faults import InvalidFaults
+from tallystick.terminal import output
 
 
 def demo(
@@ -65,7 +66,7 @@ def demo(
 
 
 def _show(found: Report, elapsed_s: float) -> None:
-    console = Console(highlight=False)
+    console = output()
     counts = Table("kind", "status", "transactions", title="Transactions", title_justify="left")
     counts.columns[-1].justify = "right"
     for kind, by_status in found.transactions.items():

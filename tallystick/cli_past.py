@@ -24,6 +24,7 @@ from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.setup_error import SetupError
+from tallystick.terminal import output
 
 replay = typer.Typer(help="What happened, event by event.", no_args_is_help=True)
 
@@ -109,7 +110,7 @@ def _story_as_json(told: Story) -> dict[str, Any]:
 
 
 def _show_story(told: Story) -> None:
-    console = Console()
+    console = output()
     amount = told.transaction.amount
     console.print(
         f"[bold]{told.kind}[/bold] {told.id} of {amount} for player {told.transaction.player_id}:"
@@ -150,7 +151,7 @@ def _verification_as_json(found: verification.Verification) -> dict[str, Any]:
 
 
 def _show_verification(found: verification.Verification) -> None:
-    console = Console(highlight=False)
+    console = output()
     if found.ok:
         console.print(
             f"[green]Verified.[/green] {found.events} events, the tree, the balances and every "

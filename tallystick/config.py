@@ -84,8 +84,8 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of the PostgreSQL binaries, before the bundled ones and the system's",
     )
-    host: str = Field(default="127.0.0.1", description="Address the API and back office listen on")
-    port: Port = Field(default=8000, description="TCP port of the API and back office")
+    host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    port: Port = Field(default=8000, description="TCP port of the API")
     simulator_port: Port = Field(
         default=8100, description="TCP port of the payment provider simulator"
     )

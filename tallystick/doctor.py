@@ -11,7 +11,6 @@ from typing import Annotated
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from tallystick.eventstore import database, embedded
 from tallystick.eventstore.embedded_binaries import candidate_folders
 from tallystick.eventstore.embedded_home import locate
 from tallystick.eventstore.setup_error import SetupError
+from tallystick.terminal import output
 
 _FREE_BYTES_MIN = 2 * 1024**3
 _PYTHON_MIN = (3, 11)
@@ -192,7 +192,7 @@ def _show_checks(checks: list[Check]) -> None:
         mark = "[green]✓[/green]" if check.ok else "[red]✗[/red]"
         detail = check.detail if check.remedy is None else f"{check.detail}\n→ {check.remedy}"
         table.add_row(mark, check.name, escape(detail))
-    Console().print(table)
+    output().print(table)
 
 
 def _show_settings(settings: Settings, *, as_json: bool) -> None:
@@ -211,4 +211,4 @@ def _show_settings(settings: Settings, *, as_json: bool) -> None:
     table = Table("Variable", "Value", "Meaning")
     for variable, value, description in rows:
         table.add_row(variable, escape("—" if value is None else str(value)), escape(description))
-    Console().print(table)
+    output().print(table)

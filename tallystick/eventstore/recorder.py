@@ -11,6 +11,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import (
     IntegrityError,
+    InterfaceError,
     OperationalError,
     PersistenceError,
     StoredEvent,
@@ -22,6 +23,7 @@ from eventsourcing.postgres import (
 )
 from psycopg import Connection
 from psycopg.rows import DictRow, dict_row
+from psycopg_pool import PoolTimeout
 
 from domain.postings import Posting
 from tallystick.eventstore.append import Append, Entry
@@ -68,9 +70,19 @@ class LedgerRecorder(PostgresApplicationRecorder):
         self._postings_of = postings_of
 
     def select_events(self, originator_id: UUID | str, **bounds: Any) -> Sequence[StoredEvent]:
-        """As the library's, but once: ten attempts of five seconds outlast every deadline."""
+        """As the library's, but for its ten attempts of five seconds, which outlast any deadline.
+
+        A connection that turns out to be dead is replaced, with all like it, and asked again.
+        """
         read_once = cast("Any", PostgresApplicationRecorder.select_events).__wrapped__
-        return cast("Sequence[StoredEvent]", read_once(self, originator_id, **bounds))
+        try:
+            found = read_once(self, originator_id, **bounds)
+        except (InterfaceError, OperationalError) as error:
+            if isinstance(error.__cause__, PoolTimeout):
+                raise
+            self.datastore.pool.check()  # after a restart every other connection is dead too
+            found = read_once(self, originator_id, **bounds)
+        return cast("Sequence[StoredEvent]", found)
 
     def create_table(self) -> None:
         """Tables come from the migrations."""

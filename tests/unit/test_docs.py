@@ -1,0 +1,208 @@
+"""The documentation says what is so: tables, links, commands and requests are compared."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from typer.main import get_command
+
+from api.observing import Metrics
+from domain.events import LedgerEvent
+from domain.postings import postings
+from domain.transactions import Transaction, evolve_transaction
+from tallystick import reference
+from tallystick.cli import ServedPart, app
+from tallystick.config import Settings
+from tallystick.eventstore.embedded_initdb import ADMIN
+from tallystick.eventstore.roles import Role
+from tests.event_samples import SAMPLES
+from tests.event_sequences import world
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+pages = pytest.mark.parametrize("page", PAGES, ids=NAMES)
+
+
+def code_in(text: str) -> list[str]:
+    """Fenced blocks and code within lines."""
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return fenced + re.findall(r"`([^`\n]+)`", plain)
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def test_no_table_is_out_of_date() -> None:
+    stale = [str(path) for path in reference.out_of_date()]
+    assert stale == [], "run: python -m tallystick.reference --write"
+
+
+def test_every_table_stands_somewhere_and_its_markers_are_whole() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    named = re.findall(r"^<!-- table ([a-z-]+): .* -->$", text, re.MULTILINE)
+    assert sorted(named) == sorted(reference.TABLES)
+    assert text.count("<!-- end of table -->") == len(named)
+
+
+def test_a_stale_table_is_noticed_and_made_anew(tmp_path: Path) -> None:
+    page = tmp_path / "settings.md"
+    page.write_text("before\n<!-- table settings: x -->\nold\n<!-- end of table -->\nafter\n")
+    anew = reference.out_of_date(tmp_path)[page]
+    assert anew.startswith("before\n<!-- table settings: x -->\n\n| variable |")
+    assert anew.endswith("\n\n<!-- end of table -->\nafter\n")
+    page.write_text(anew)
+    assert reference.out_of_date(tmp_path) == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_histories_find_no_arrow_that_is_not_in_the_diagrams(seed: int) -> None:
+    states: dict[Any, Transaction] = {}
+    for event in world(seed, 2_000).events:
+        before = states.get(event.originator_id)
+        after = evolve_transaction(before, event)
+        if after is None:
+            continue
+        states[event.originator_id] = after
+        arrow = reference.Arrow(type(event).__name__, before.status if before else "", after.status)
+        assert arrow in reference.arrows(type(after))
+
+
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
+def test_what_an_event_posts_is_said_where_it_is_described(event: LedgerEvent) -> None:
+    text = (reference.DOCS / "events.md").read_text()
+    name = type(event).__name__
+    (section,) = re.findall(rf"^### {name}\n(.*?)^##", text, re.DOTALL | re.MULTILINE)
+    moved = postings(event)
+    assert ("Posts" in section) == bool(moved)
+    if "`moves`" in section:
+        return
+    for source, target in zip(moved[::2], moved[1::2], strict=True):
+        assert f"from {_shape(source.account)} to {_shape(target.account)}" in section
+
+
+def _shape(account: str) -> str:
+    return f"{account.split(':')[0]} {account.split(':')[-2]}"
+
+
+# --- links --------------------------------------------------------------------------------------
+
+
+@pages
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{target}: nothing is there"
+        assert found.is_relative_to(ROOT), f"{target}: outside the repository"
+        assert not anchor or anchor in _anchors(found), f"{target}: no such heading"
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+@pages
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for code in code_in(page.read_text()):
+        named = re.findall(r"(?<![\w-])make (?:[A-Z]+=\S+ )?([a-z]+)", code)
+        assert set(named) <= targets
+
+
+@pages
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for code in code_in(page.read_text()):
+        for line in re.findall(r"(?<![\w./-])(?:\.venv/bin/)?tallystick( [^\n|#]+)", code):
+            _check_command(line.split())
+
+
+def _check_command(words: list[str]) -> None:
+    command: Any = get_command(app)
+    named = " ".join(["tallystick", *words])
+    while words and hasattr(command, "commands") and not words[0].startswith("-"):
+        word = words.pop(0)
+        assert word in command.commands, f"{named}: no such command"
+        command = command.commands[word]
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = {name for p in command.params for name in p.opts} | {"--help"}
+    given = [word for word in words if not word.startswith("-")]
+    assert {word for word in words if word.startswith("-")} <= options, f"{named}: no such option"
+    assert len(given) <= len(arguments), f"{named}: takes no such argument"
+    if command.name == "serve":
+        assert set(given) <= set(ServedPart), f"{named}: no such part"
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+@pages
+def test_environment_variables_exist(page: Path) -> None:
+    of_settings = {
+        str(field.validation_alias or f"TALLYSTICK_{name.upper()}")
+        for name, field in Settings.model_fields.items()
+    }
+    others = {
+        "TALLYSTICK_NAME_SECRET",  # NAME stands for a provider
+        "TALLYSTICK_NAME_TOKEN",
+        "TALLYSTICK_WRITE_GOLDEN",  # of the tests
+    }
+    named = re.findall(r"\b(?:TALLYSTICK_[A-Z_]+|DATABASE_URL)\b", page.read_text())
+    assert set(named) <= of_settings | others
+
+
+@pages
+def test_metrics_and_roles_exist(page: Path) -> None:
+    metrics = set(Metrics().registry._names_to_collectors)
+    named = re.findall(r"\btallystick_[a-z_]+\b", page.read_text())
+    assert set(named) <= metrics | set(Role) | {ADMIN}
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+@pages
+def test_requests_are_ones_that_the_api_takes(page: Path) -> None:
+    for method, path, body in _requests(page.read_text()):
+        operation = _operation(method, path)
+        if body is None:
+            assert "requestBody" not in operation, f"{method} {path} needs a body"
+            continue
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        components = reference.api_document()["components"]
+        jsonschema_rs.validate(schema | {"components": components}, body)
+
+
+def _requests(text: str) -> Iterator[tuple[str, str, object]]:
+    """Method, path and body of every `curl`."""
+    joined = text.replace("\\\n", " ")
+    for line in re.findall(r"^ *curl (.+)$", joined, re.MULTILINE):
+        words = shlex.split(line)
+        (url,) = (word for word in words if word.startswith("http://"))
+        body = json.loads(words[words.index("-d") + 1]) if "-d" in words else None
+        posted = any("Idempotency-Key:" in word for word in words)
+        method = words[words.index("-X") + 1] if "-X" in words else "post" if posted else "get"
+        yield method.lower(), "/" + url.split("/", 3)[3].partition("?")[0], body
+
+
+def _operation(method: str, path: str) -> dict[str, Any]:
+    for template, methods in reference.api_document()["paths"].items():
+        pattern = re.sub(r"\\{.*?\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path) and method in methods:
+            found: dict[str, Any] = methods[method]
+            return found
+    raise AssertionError(f"the API has no {method.upper()} {path}")
