@@ -15,11 +15,11 @@ from api.observing import Metrics
 from domain.events import LedgerEvent
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
-from tallystick import reference
 from tallystick.cli import ServedPart, app
 from tallystick.config import Settings
 from tallystick.eventstore.embedded_initdb import ADMIN
 from tallystick.eventstore.roles import Role
+from tallystick.reference import api_page, arrows, pages
 from tests.event_samples import SAMPLES
 from tests.event_sequences import world
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
-pages = pytest.mark.parametrize("page", PAGES, ids=NAMES)
+every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
 
 def code_in(text: str) -> list[str]:
@@ -41,25 +41,25 @@ def code_in(text: str) -> list[str]:
 
 
 def test_no_table_is_out_of_date() -> None:
-    stale = [str(path) for path in reference.out_of_date()]
+    stale = [str(path) for path in pages.out_of_date()]
     assert stale == [], "run: python -m tallystick.reference --write"
 
 
 def test_every_table_stands_somewhere_and_its_markers_are_whole() -> None:
     text = "".join(page.read_text() for page in PAGES)
     named = re.findall(r"^<!-- table ([a-z-]+): .* -->$", text, re.MULTILINE)
-    assert sorted(named) == sorted(reference.TABLES)
+    assert sorted(named) == sorted(pages.TABLES)
     assert text.count("<!-- end of table -->") == len(named)
 
 
 def test_a_stale_table_is_noticed_and_made_anew(tmp_path: Path) -> None:
     page = tmp_path / "settings.md"
     page.write_text("before\n<!-- table settings: x -->\nold\n<!-- end of table -->\nafter\n")
-    anew = reference.out_of_date(tmp_path)[page]
+    anew = pages.out_of_date(tmp_path)[page]
     assert anew.startswith("before\n<!-- table settings: x -->\n\n| variable |")
     assert anew.endswith("\n\n<!-- end of table -->\nafter\n")
     page.write_text(anew)
-    assert reference.out_of_date(tmp_path) == {}
+    assert pages.out_of_date(tmp_path) == {}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -71,13 +71,13 @@ def test_random_histories_find_no_arrow_that_is_not_in_the_diagrams(seed: int) -
         if after is None:
             continue
         states[event.originator_id] = after
-        arrow = reference.Arrow(type(event).__name__, before.status if before else "", after.status)
-        assert arrow in reference.arrows(type(after))
+        arrow = arrows.Arrow(type(event).__name__, before.status if before else "", after.status)
+        assert arrow in arrows.arrows(type(after))
 
 
 @pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
 def test_what_an_event_posts_is_said_where_it_is_described(event: LedgerEvent) -> None:
-    text = (reference.DOCS / "events.md").read_text()
+    text = (pages.DOCS / "events.md").read_text()
     name = type(event).__name__
     (section,) = re.findall(rf"^### {name}\n(.*?)^##", text, re.DOTALL | re.MULTILINE)
     moved = postings(event)
@@ -95,7 +95,7 @@ def _shape(account: str) -> str:
 # --- links --------------------------------------------------------------------------------------
 
 
-@pages
+@every_page
 def test_relative_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if re.match(r"[a-z]+:", target):
@@ -116,7 +116,7 @@ def _anchors(page: Path) -> set[str]:
 # --- commands -----------------------------------------------------------------------------------
 
 
-@pages
+@every_page
 def test_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for code in code_in(page.read_text()):
@@ -124,7 +124,7 @@ def test_make_targets_exist(page: Path) -> None:
         assert set(named) <= targets
 
 
-@pages
+@every_page
 def test_commands_and_their_options_exist(page: Path) -> None:
     for code in code_in(page.read_text()):
         for line in re.findall(r"(?<![\w./-])(?:\.venv/bin/)?tallystick( [^\n|#]+)", code):
@@ -150,7 +150,7 @@ def _check_command(words: list[str]) -> None:
 # --- names --------------------------------------------------------------------------------------
 
 
-@pages
+@every_page
 def test_environment_variables_exist(page: Path) -> None:
     of_settings = {
         str(field.validation_alias or f"TALLYSTICK_{name.upper()}")
@@ -165,7 +165,7 @@ def test_environment_variables_exist(page: Path) -> None:
     assert set(named) <= of_settings | others
 
 
-@pages
+@every_page
 def test_metrics_and_roles_exist(page: Path) -> None:
     metrics = set(Metrics().registry._names_to_collectors)
     named = re.findall(r"\btallystick_[a-z_]+\b", page.read_text())
@@ -175,7 +175,7 @@ def test_metrics_and_roles_exist(page: Path) -> None:
 # --- requests -----------------------------------------------------------------------------------
 
 
-@pages
+@every_page
 def test_requests_are_ones_that_the_api_takes(page: Path) -> None:
     for method, path, body in _requests(page.read_text()):
         operation = _operation(method, path)
@@ -183,7 +183,7 @@ def test_requests_are_ones_that_the_api_takes(page: Path) -> None:
             assert "requestBody" not in operation, f"{method} {path} needs a body"
             continue
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        components = reference.api_document()["components"]
+        components = api_page.api_document()["components"]
         jsonschema_rs.validate(schema | {"components": components}, body)
 
 
@@ -200,7 +200,7 @@ def _requests(text: str) -> Iterator[tuple[str, str, object]]:
 
 
 def _operation(method: str, path: str) -> dict[str, Any]:
-    for template, methods in reference.api_document()["paths"].items():
+    for template, methods in api_page.api_document()["paths"].items():
         pattern = re.sub(r"\\{.*?\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path) and method in methods:
             found: dict[str, Any] = methods[method]

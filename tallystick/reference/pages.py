@@ -1,0 +1,80 @@
+"""The pages in `docs/` and the tables in them; `--check` and `--write`."""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from domain import events
+from domain.deposit import Deposit, DepositStatus
+from domain.withdrawal import Withdrawal, WithdrawalStatus
+from tallystick.reference.api_page import operations_table, problems_table, shared_problems_table
+from tallystick.reference.diagrams import diagram, status_table
+from tallystick.reference.event_pages import account_list, event_list, value_types
+from tallystick.reference.settings_page import settings_table
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+
+_MARKED = re.compile(
+    r"(?P<begin><!-- table (?P<name>[a-z-]+): [^>]*-->\n).*?(?P<end><!-- end of table -->)",
+    re.DOTALL,
+)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "deposit-events": partial(event_list, events.DepositEvent, leads=[Deposit]),
+    "withdrawal-events": partial(event_list, events.WithdrawalEvent, leads=[Withdrawal]),
+    "provider-evidence": partial(event_list, events.ProviderEvidence, leads=[Deposit, Withdrawal]),
+    "notice-events": partial(event_list, events.NoticeEvent),
+    "player-events": partial(event_list, events.PlayerEvent),
+    "provider-events": partial(event_list, events.ProviderEvent),
+    "deposit-states": partial(diagram, Deposit),
+    "withdrawal-states": partial(diagram, Withdrawal),
+    "deposit-statuses": partial(status_table, DepositStatus),
+    "withdrawal-statuses": partial(status_table, WithdrawalStatus),
+    "values": value_types,
+    "accounts": account_list,
+    "settings": settings_table,
+    "operations": operations_table,
+    "shared-problems": shared_problems_table,
+    "problems": problems_table,
+}
+
+
+def made_anew(text: str) -> str:
+    """A Markdown text with its tables as the code has them now.
+
+    Raises:
+        KeyError: a marker names no table.
+    """
+    return _MARKED.sub(
+        lambda found: f"{found['begin']}\n{TABLES[found['name']]()}\n\n{found['end']}", text
+    )
+
+
+def out_of_date(docs: Path = DOCS) -> dict[Path, str]:
+    """The files whose tables are not as the code has them, and what they should say."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(docs.glob("*.md"))}
+    anew = {path: made_anew(text) for path, text in texts.items()}
+    return {path: text for path, text in anew.items() if text != texts[path]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check or write the tables; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tallystick.reference", description="The tables in docs/."
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--check", action="store_true", help="exit status 1 if one is out of date")
+    what.add_argument("--write", action="store_true", help="make them anew")
+    chosen = parser.parse_args(arguments)
+    if not DOCS.is_dir():
+        parser.error(f"{DOCS} is not there: this works in a checkout of the repository")
+    stale = out_of_date()
+    for path, text in stale.items():
+        if chosen.write:
+            path.write_text(text, encoding="utf-8")
+        print(f"{path}: {'written' if chosen.write else 'out of date'}")
+    return 1 if stale and chosen.check else 0
