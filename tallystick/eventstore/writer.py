@@ -12,7 +12,6 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic, sleep
 
@@ -22,7 +21,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from tallystick.eventstore import batch_sql
-from tallystick.eventstore.append import Append, Books, Entry, Receipt
+from tallystick.eventstore.append import Append, Books, Receipt
+from tallystick.eventstore.batch import Decided, Waiting, decide
 from tallystick.eventstore.batch_sql import Backend, Hashed, View
 from tallystick.eventstore.errors import (
     AppendError,
@@ -56,25 +56,6 @@ _NOT_WORTH_RETRYING = (
 Connect = Callable[[], Connection[TupleRow]]
 
 
-class _Waiting:
-    """One caller's append on its way through the writer."""
-
-    __slots__ = ("answer", "append", "deadline", "done", "sent")
-
-    def __init__(self, append: Append, deadline: float) -> None:
-        self.append = append
-        self.deadline = deadline
-        self.sent = False
-        """It is on its way to the database: it can no longer be withdrawn."""
-        self.answer: Receipt | AppendError | None = None
-        self.done = threading.Lock()
-        self.done.acquire()
-
-    def settle(self, answer: Receipt | AppendError) -> None:
-        self.answer = answer
-        self.done.release()
-
-
 class GroupCommitWriter:
     """Appends on behalf of every thread of this process; several processes may have one each."""
 
@@ -94,7 +75,7 @@ class GroupCommitWriter:
         self._clock = clock
         self._queue_size_max = queue_size_max
         self._timeout_seconds = timeout_seconds
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -142,8 +123,8 @@ class GroupCommitWriter:
 
     # --- the caller's side ----------------------------------------------------------------------
 
-    def _enqueue(self, append: Append, timeout_seconds: float) -> _Waiting:
-        waiting = _Waiting(append, monotonic() + timeout_seconds)
+    def _enqueue(self, append: Append, timeout_seconds: float) -> Waiting:
+        waiting = Waiting(append, monotonic() + timeout_seconds)
         with self._changed:
             if self._closing:
                 raise StoreUnavailable("the ledger is shutting down; nothing was written")
@@ -156,7 +137,7 @@ class GroupCommitWriter:
             self._changed.notify()
         return waiting
 
-    def _give_up(self, waiting: _Waiting) -> None:
+    def _give_up(self, waiting: Waiting) -> None:
         """The deadline has passed: withdraw the append, or wait no longer for its answer."""
         with self._changed:
             if not waiting.sent and waiting.answer is None:
@@ -184,7 +165,7 @@ class GroupCommitWriter:
         finally:
             self._disconnect()
 
-    def _write_and_answer(self, batch: list[_Waiting]) -> None:
+    def _write_and_answer(self, batch: list[Waiting]) -> None:
         """Nothing may leave a caller without an answer, not even a fault of this program."""
         try:
             self._write_batch(batch)
@@ -195,7 +176,7 @@ class GroupCommitWriter:
                 if waiting.answer is None:
                     waiting.settle(OutcomeUnknown(f"the writer failed: {error!r}"))
 
-    def _take_batch(self) -> list[_Waiting]:
+    def _take_batch(self) -> list[Waiting]:
         """Everything that waits, up to the largest batch; empty when closing."""
         with self._changed:
             while not self._queue and not self._closing:
@@ -217,7 +198,7 @@ class GroupCommitWriter:
         while len(self._queue) < self._expected and monotonic() < until and not self._closing:
             sleep(GATHER_SECONDS_MAX / 8)
 
-    def _write_batch(self, batch: list[_Waiting]) -> None:
+    def _write_batch(self, batch: list[Waiting]) -> None:
         """Write the batch, again and again while the database is known to have taken nothing."""
         while batch:
             try:
@@ -235,7 +216,7 @@ class GroupCommitWriter:
             else:
                 return
 
-    def _write_singly(self, batch: list[_Waiting], error: psycopg.Error) -> None:
+    def _write_singly(self, batch: list[Waiting], error: psycopg.Error) -> None:
         """One append that the database cannot take must not take its neighbours along."""
         if len(batch) == 1:
             detail = f"the database refused it ({type(error).__name__}); nothing was written"
@@ -245,7 +226,7 @@ class GroupCommitWriter:
         for waiting in batch:
             self._write_batch([waiting])
 
-    def _still_in_time(self, batch: list[_Waiting]) -> list[_Waiting]:
+    def _still_in_time(self, batch: list[Waiting]) -> list[Waiting]:
         now = monotonic()
         for waiting in batch:
             if waiting.answer is None and waiting.deadline <= now:
@@ -253,7 +234,7 @@ class GroupCommitWriter:
         threading.Event().wait(RETRY_SECONDS)
         return [waiting for waiting in batch if waiting.answer is None]
 
-    def _attempt(self, batch: list[_Waiting]) -> None:
+    def _attempt(self, batch: list[Waiting]) -> None:
         """Decide the batch on what is known of the ledger, and write it if that still holds.
 
         What is remembered from earlier batches is enough for an append that can be taken; one
@@ -264,12 +245,12 @@ class GroupCommitWriter:
         while batch:
             view = self._view_for(batch, fresh=fresh)
             batch = self._still_wanted(batch)
-            if self._carry_out(_decide(batch, view), view, fresh=fresh):
+            if self._carry_out(decide(batch, view), view, fresh=fresh):
                 return
             fresh, self._view = True, None
             self._allow_withdrawal(batch)
 
-    def _carry_out(self, decided: "_Decided", view: View, *, fresh: bool) -> bool:
+    def _carry_out(self, decided: Decided, view: View, *, fresh: bool) -> bool:
         """Write and answer; False if it has to be decided again, on a fresh look."""
         if decided.refusals and not fresh:
             return False
@@ -278,7 +259,7 @@ class GroupCommitWriter:
         decided.refuse()  # not before: a refusal may rest on what was to be written
         return True
 
-    def _still_wanted(self, batch: list[_Waiting]) -> list[_Waiting]:
+    def _still_wanted(self, batch: list[Waiting]) -> list[Waiting]:
         """Those whose callers still wait; from here on they cannot be withdrawn."""
         with self._changed:
             wanted = [waiting for waiting in batch if waiting.answer is None]
@@ -286,13 +267,13 @@ class GroupCommitWriter:
                 waiting.sent = True
         return wanted
 
-    def _allow_withdrawal(self, batch: list[_Waiting]) -> None:
+    def _allow_withdrawal(self, batch: list[Waiting]) -> None:
         """It is known that nothing of it was written."""
         with self._changed:
             for waiting in batch:
                 waiting.sent = False
 
-    def _view_for(self, batch: list[_Waiting], *, fresh: bool) -> View:
+    def _view_for(self, batch: list[Waiting], *, fresh: bool) -> View:
         """What the batch is decided on: remembered, or looked up where that does not suffice."""
         view = self._view
         if view is not None and not fresh:
@@ -316,7 +297,7 @@ class GroupCommitWriter:
         self._view = batch_sql.look(self._connected(), streams, accounts)
         return self._view
 
-    def _write(self, view: View, decided: "_Decided", *, fresh: bool) -> bool:
+    def _write(self, view: View, decided: Decided, *, fresh: bool) -> bool:
         """Write what was decided and answer; False if others appended meanwhile."""
         connection = self._connected()
         hashed = batch_sql.hash_batch(view, decided.entries, self._clock())
@@ -352,7 +333,7 @@ class GroupCommitWriter:
         view.versions |= books.versions
         view.balances |= books.balances
 
-    def _look_up(self, hashed: Hashed, decided: "_Decided") -> bool | None:
+    def _look_up(self, hashed: Hashed, decided: Decided) -> bool | None:
         """After a broken commit: is the batch in the log? None once nobody waits any longer."""
         backend = self._backend
         self._disconnect()
@@ -396,58 +377,3 @@ class GroupCommitWriter:
         if self._wire is not None:
             wire, self._wire = self._wire, None
             wire.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """A batch, decided: what is to be written, for whom, and who is refused."""
-
-    books: Books
-    entries: list[Entry]
-    taken: list[tuple[_Waiting, int, int, bool, dict[str, int]]]
-    """Who; index of the first entry and their number; whether refused; balances reported."""
-    refusals: list[tuple[_Waiting, AppendError]]
-
-    def waiting(self) -> list[_Waiting]:
-        """Those whose appends are to be written."""
-        return [waiting for waiting, *_ in self.taken]
-
-    def refuse(self) -> None:
-        """Tell those who are refused, unless they have been answered."""
-        for waiting, error in self.refusals:
-            if waiting.answer is None:
-                waiting.settle(error)
-
-    def answer(self, hashed: Hashed) -> None:
-        """Tell everyone where their events are."""
-        for waiting, index, count, refused, balances in self.taken:
-            first = hashed.first_position + index
-            waiting.settle(
-                Receipt(
-                    position=first + count - 1,
-                    positions=range(first, first + count),
-                    leaf=hashed.leaves[index + count - 1],
-                    size=hashed.size,
-                    root=hashed.root,
-                    recorded_at=hashed.recorded_at,
-                    refused=refused,
-                    balances=balances,
-                )
-            )
-
-
-def _decide(batch: list[_Waiting], view: View) -> _Decided:
-    """Take each append in turn; one that fails does not disturb its neighbours."""
-    books = Books(view.versions, view.balances)
-    decided = _Decided(books, [], [], [])
-    for waiting in batch:
-        index = len(decided.entries)
-        try:
-            taken, refused = books.take(waiting.append, index)
-        except AppendError as error:
-            decided.refusals.append((waiting, error))
-            continue
-        balances = {account: books.balance(account) for account in waiting.append.report}
-        decided.entries.extend(taken)
-        decided.taken.append((waiting, index, len(taken), refused, balances))
-    return decided
