@@ -277,7 +277,8 @@ def _launch(home: Home, binaries: Binaries, on_progress: Progress) -> None:
     report = _Reporter(on_progress)
     report(lambda: f"Starting PostgreSQL {binaries.version}")
     while _ping(home) is not Ping.OK:
-        if server.poll() is not None:
+        # It also ends where the server of a starter that died at once has been faster.
+        if server.poll() is not None and not _comes_to_rest(home, on_progress):
             raise EmbeddedPostgresError(
                 f"PostgreSQL ended while starting.\n{_log_tail(home)}",
                 remedy=f"Correct what its log says ({home.log_dir}) and start again.",

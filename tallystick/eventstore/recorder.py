@@ -20,8 +20,9 @@ from eventsourcing.postgres import (
     ConnectionPool,
     PostgresApplicationRecorder,
     PostgresDatastore,
+    PostgresSubscription,
 )
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import PoolTimeout
 
@@ -59,6 +60,23 @@ class LedgerDatastore(PostgresDatastore):
         )
 
 
+class LedgerSubscription(PostgresSubscription):
+    """As the library's, but an event committed just before LISTEN began does not wait unseen."""
+
+    def _listen(self) -> None:
+        try:
+            with self._recorder.datastore.get_connection() as connection:
+                channel = sql.Identifier(self._recorder.channel_name)
+                connection.execute(sql.SQL("LISTEN {}").format(channel))
+                self._has_been_notified.set()  # look once more, now that nothing can be missed
+                while not self._has_been_stopped and not self._thread_error:
+                    for _ in connection.notifies(timeout=0.1, stop_after=1):
+                        self._has_been_notified.set()
+        except Exception as error:  # noqa: BLE001  (handed to whoever iterates)
+            self._thread_error = self._thread_error or error
+            self.stop()
+
+
 class LedgerRecorder(PostgresApplicationRecorder):
     """Dense positions, balances and the Merkle root with every insert."""
 
@@ -83,6 +101,10 @@ class LedgerRecorder(PostgresApplicationRecorder):
             self.datastore.pool.check()  # after a restart every other connection is dead too
             found = read_once(self, originator_id, **bounds)
         return cast("Sequence[StoredEvent]", found)
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> LedgerSubscription:
+        """Follow the log from behind a position."""
+        return LedgerSubscription(recorder=self, gt=gt, topics=topics)
 
     def create_table(self) -> None:
         """Tables come from the migrations."""

@@ -144,8 +144,13 @@ class Stack:
             with psycopg.connect(
                 database.conninfo(self.settings, Role.READER), autocommit=True
             ) as connection:
-                lag = max(each.lag_events for each in reading.lag_sync(connection))
-                return lag == 0 == outstanding.count(connection) and self.statistics()["idle"]
+                # In this order: what the provider has said is in the log by the time the lag is
+                # read, and what is in the log is in the read model by the time it is counted.
+                return (
+                    self.statistics()["idle"]
+                    and not any(each.lag_events for each in reading.lag_sync(connection))
+                    and outstanding.count(connection) == 0
+                )
         except (psycopg.OperationalError, httpx2.TransportError):
             return False
 
