@@ -102,7 +102,9 @@ def test_uuids_are_no_card_numbers(api: Api) -> None:
     ],
 )
 def test_an_amount_is_a_whole_number_within_bounds(api: Api, amount: str) -> None:
-    body = json.dumps(transaction_body(uuid4(), 777)).replace("777", amount)
+    whole = json.dumps(transaction_body(uuid4(), 777))
+    body = whole.replace('"amount": 777', f'"amount": {amount}')
+    assert body != whole
     problem = refused(send(api, body.encode()), 422, "request_invalid")
     assert [error["location"] for error in problem["errors"]] == ["body.amount.amount"]
     assert all(error["remedy"] for error in problem["errors"])
