@@ -59,7 +59,7 @@ class Proxy:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def arm(self, fault: Fault, then: Callable[[], None] = lambda: None) -> None:
-        """Break the next batch's connection, then call `then`."""
+        """Break the next batch's connection, and call `then` just before."""
         with self._lock:
             self._armed.append((fault, then))
 
@@ -160,14 +160,15 @@ class _Link:
             self._server.sendall(request)
             request = b""
             if self._fault is Fault.IN_FLIGHT:
-                self._client.shutdown(socket.SHUT_RDWR)
                 self._then()
+                with suppress(OSError):
+                    self._client.shutdown(socket.SHUT_RDWR)
                 return
 
     def _finish(self) -> None:
+        self._then()
         if self._fault is not Fault.SILENT:
             self.cut()
-        self._then()
 
     def _to_client(self) -> None:
         answer = b""
