@@ -124,7 +124,6 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
                 timeout_graceful_shutdown=10,
             )
         )
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
 
         def follow() -> None:
             stop.wait()
