@@ -11,6 +11,7 @@ from api.door import KeyedRoute
 from api.errors import AccountUnknown
 from api.paging import POSITION_MAX, Parameters
 from api.reading import reading
+from api.requests_transactions import ACCOUNT_PATTERN
 from api.resources import MoneyShown, Shown
 from domain.accounts import currency_of
 from projections import balances, journal
@@ -20,13 +21,10 @@ router = APIRouter(
     prefix="/v1/accounts", tags=["Accounts"], route_class=KeyedRoute, dependencies=KEYED
 )
 
-_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-
 AccountName = Annotated[
     str,
     Path(
-        pattern=rf"^(player:{_UUID}:(available|reserved)|provider:[a-z][a-z0-9_-]{{0,63}}:clearing"
-        r"|house:(fees|suspense)):[A-Z]{3}$",
+        pattern=ACCOUNT_PATTERN,
         description="As a posting names it.",
         examples=["provider:simulator:clearing:EUR"],
     ),

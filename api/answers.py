@@ -1,6 +1,8 @@
 """What writes answer: the resource, its place in the log, and the balances it led to."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Final, assert_never
+from uuid import UUID
 
 from fastapi import Header
 from pydantic import AfterValidator, Field
@@ -8,15 +10,17 @@ from starlette.responses import Response
 
 from api.errors import IfMatchMalformed
 from api.free_text import check_line
-from api.resources import (
-    Balances,
-    MoneyShown,
-    ReceiptShown,
-    TransactionAnswer,
-    transaction_fields,
-)
+from api.rendering import Plain, encode, rendered
 from api.validation import IDEMPOTENCY_HEADER
-from tallystick.commands.handling import Written, accounts_of
+from domain.accounts import currency_of, of_player
+from domain.adjustment import Adjustment
+from domain.conversion import Conversion
+from domain.deposit import Deposit
+from domain.dispute import Dispute
+from domain.refund import Refund
+from domain.transactions import accounts_of
+from domain.withdrawal import Withdrawal
+from tallystick.commands.handling import Written
 
 REPLAYED_HEADER: Final = "idempotent-replayed"
 
@@ -67,32 +71,64 @@ def etag(version: int) -> str:
 
 def written(outcome: Written, *, status_code: int = 200) -> Response:
     """The answer to a write; a repeat gets the body of the first answer, byte for byte."""
-    transaction, receipt = outcome.transaction, outcome.receipt
-    available, reserved = accounts_of(transaction)
-    currency = transaction.amount.currency
-    answer = TransactionAnswer(
-        **transaction_fields(transaction),
-        position=receipt.position,
-        receipt=ReceiptShown(
-            position=receipt.position,
-            leaf=receipt.leaf.hex(),
-            root=receipt.root.hex(),
-            size=receipt.size,
-        ),
-        balances=Balances(
-            available=MoneyShown(amount=receipt.balances[available], currency=currency),
-            reserved=MoneyShown(amount=receipt.balances[reserved], currency=currency),
-        ),
-    )
+    transaction = outcome.transaction
     headers = {
         "etag": etag(transaction.version),
         "location": f"/v1/transactions/{transaction.id}",
     }
     if outcome.replayed:
         headers[REPLAYED_HEADER] = "true"
+    return answered(body_of(outcome), status_code=status_code, headers=headers)
+
+
+def answered(
+    body: object, *, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer of plain values; the route's `response_model` describes them."""
     return Response(
-        answer.model_dump_json(),
-        status_code=status_code,
-        headers=headers,
-        media_type="application/json",
+        encode(body), status_code=status_code, headers=headers, media_type="application/json"
     )
+
+
+def body_of(outcome: Written) -> Plain:
+    """What a write answers, as `AnyTransactionAnswer` describes it; `encode` makes bytes of it."""
+    transaction, receipt = outcome.transaction, outcome.receipt
+    body = rendered(transaction)
+    body["position"] = receipt.position
+    body["receipt"] = {
+        "position": receipt.position,
+        "leaf": receipt.leaf.hex(),
+        "root": receipt.root.hex(),
+        "size": receipt.size,
+    }
+    balances = receipt.balances
+    match transaction:
+        case Deposit() | Withdrawal() | Refund():
+            currency = transaction.amount.currency
+            body["balances"] = _balances(balances, transaction.player_id, currency)
+        case Conversion():
+            player_id, target = transaction.player_id, transaction.target.currency
+            body["balances"] = _balances(balances, player_id, transaction.amount.currency)
+            body["target_balances"] = _balances(balances, player_id, target)
+        case Dispute():
+            pass
+        case Adjustment():
+            body["balances"] = [
+                {"account": account, "balance": _money(balances[account], currency_of(account))}
+                for account in sorted(accounts_of(transaction))
+            ]
+        case _:
+            assert_never(transaction)
+    return body
+
+
+def _balances(balances: Mapping[str, int], player_id: UUID, currency: str) -> Plain:
+    available, reserved = of_player(player_id, currency)
+    return {
+        "available": _money(balances[available], currency),
+        "reserved": _money(balances[reserved], currency),
+    }
+
+
+def _money(amount_minor: int, currency: str) -> Plain:
+    return {"amount": amount_minor, "currency": currency}

@@ -15,16 +15,25 @@ from starlette.responses import Response
 
 from api import (
     accounts,
+    adjustments,
+    approval_policy,
+    batches,
+    conversions,
     deposits,
+    disputes,
     events,
     health,
+    lookup,
     notices,
+    player_limits,
     player_money,
     players,
     problems,
     providers,
+    queue,
+    rates,
+    refunds,
     transactions,
-    withdrawal_queue,
     withdrawals,
 )
 from api.door import KEY_LOOKUPS_MAX
@@ -37,23 +46,35 @@ from domain.errors import DomainError
 from domain.money import InvalidMoney
 from projections.reading import ReadModelBehind
 from tallystick.eventstore.errors import AppendError
+from tallystick.providers.protocol import QuoteUnavailable
 
 WRITES_MAX: Final = 64
 """Commands carried out at once; more wait for a thread, and their appends share one flush."""
 
-_ROUTERS: Final = (
+ROUTERS: Final = (
     deposits.router,
     withdrawals.router,
-    withdrawal_queue.router,
+    refunds.router,
+    conversions.router,
+    disputes.router,
+    adjustments.router,
     transactions.router,
+    lookup.router,
+    queue.router,
     players.router,
+    player_limits.router,
     player_money.router,
+    approval_policy.router,
+    rates.router,
+    batches.router,
     accounts.router,
     events.router,
     providers.router,
     notices.router,
     health.router,
 )
+
+_OURS: Final = (RequestError, DomainError, AppendError, InvalidMoney, QuoteUnavailable)
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +104,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.metrics = metrics
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router)
     _answer_errors(app, services)
     app.openapi = described(app)  # type: ignore[method-assign]
@@ -94,7 +115,7 @@ def create_app(services: Services) -> FastAPI:
 
 def _answer_errors(app: FastAPI, services: Services) -> None:
     """Have every error end in the problem that the table has for it."""
-    for known in (RequestError, DomainError, AppendError, InvalidMoney, ReadModelBehind):
+    for known in (*_OURS, ReadModelBehind):
         app.add_exception_handler(known, _known)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _of_framework)

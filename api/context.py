@@ -1,6 +1,7 @@
 """What routes receive: the services, and who is calling."""
 
 from typing import Annotated
+from uuid import uuid4
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -29,7 +30,7 @@ async def _actor(request: Request) -> str:
 
 
 async def _caller(request: Request, key: IdempotencyKey) -> Caller:
-    return Caller(actor=await _actor(request), idempotency_key=key)
+    return Caller(actor=await _actor(request), idempotency_key=key, role=str(request.state.role))
 
 
 async def _versioned_caller(
@@ -38,7 +39,14 @@ async def _versioned_caller(
     return Caller(
         actor=await _actor(request),
         idempotency_key=key,
+        role=str(request.state.role),
         expected_version=expected_version(if_match),
+    )
+
+
+async def _keyless_caller(request: Request) -> Caller:
+    return Caller(
+        actor=await _actor(request), idempotency_key=str(uuid4()), role=str(request.state.role)
     )
 
 
@@ -53,3 +61,6 @@ CallerHere = Annotated[Caller, Depends(_caller)]
 
 VersionedCaller = Annotated[Caller, Depends(_versioned_caller)]
 """The same, with the version the decision rests on."""
+
+KeylessCaller = Annotated[Caller, Depends(_keyless_caller)]
+"""Who calls, where repeating it changes nothing and needs no key."""

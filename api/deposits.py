@@ -9,8 +9,8 @@ from api import declared
 from api.answers import written
 from api.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.door import KeyedRoute
-from api.requests import NewTransaction, ResolveDepositBody
-from api.resources import TransactionAnswer
+from api.requests_transactions import NewTransaction, NoteBody, ResolveDepositBody
+from api.resources_transactions import DepositAnswer
 from domain.errors import EvidenceMissing, InvalidResolution, SelfApproval
 from tallystick.commands.deposits import CreateDeposit
 from tallystick.commands.errors import PlayerNotFound, ProviderNotFound
@@ -23,15 +23,15 @@ router = APIRouter(
 @router.post(
     "",
     status_code=201,
-    response_model=TransactionAnswer,
+    response_model=DepositAnswer,
     responses=declared.errors(*declared.WRITES, PlayerNotFound, ProviderNotFound),
 )
 def create_deposit(body: NewTransaction, caller: CallerHere, services: ServicesHere) -> Response:
     """Begin a deposit.
 
     The deposit is recorded and then sent to the provider; follow it at `Location`. One that a
-    rule forbids is recorded as well, with status `blocked` and the reason. A player who is not
-    known yet is registered.
+    rule or a limit of the player's forbids is recorded as well, with status `blocked` and the
+    reason. A player who is not known yet is registered.
     """
     request = CreateDeposit(
         player_id=body.player_id,
@@ -46,7 +46,7 @@ def create_deposit(body: NewTransaction, caller: CallerHere, services: ServicesH
 
 @router.post(
     "/{deposit_id}/cancel",
-    response_model=TransactionAnswer,
+    response_model=DepositAnswer,
     responses=declared.errors(*declared.CHANGES),
 )
 def cancel_deposit(deposit_id: UUID, caller: VersionedCaller, services: ServicesHere) -> Response:
@@ -55,8 +55,20 @@ def cancel_deposit(deposit_id: UUID, caller: VersionedCaller, services: Services
 
 
 @router.post(
+    "/{deposit_id}/review-concerns",
+    response_model=DepositAnswer,
+    responses=declared.errors(*declared.CHANGES, EvidenceMissing),
+)
+def review_concerns(
+    deposit_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Say that a late success which the rules would have forbidden has been looked at."""
+    return written(services.deposits.review_concerns(deposit_id, body.note, caller))
+
+
+@router.post(
     "/{deposit_id}/resolve",
-    response_model=TransactionAnswer,
+    response_model=DepositAnswer,
     responses=declared.errors(*declared.CHANGES, InvalidResolution, EvidenceMissing, SelfApproval),
 )
 def resolve_deposit(

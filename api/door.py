@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.errors import BodyUnsupported, NotAuthenticated
 from api.json_body import is_json, parse, read_body
 from api.services import Services
-from tallystick.access import key_id_of
+from tallystick.access import Holder, key_id_of
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -62,7 +62,8 @@ class KeyedRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             services: Services = request.app.state.services
-            request.state.person = await _person(request, services)
+            holder = await _holder(request, services)
+            request.state.person, request.state.role = holder.person, holder.role
             body = await read_body(request)
             if body and not is_json(request):
                 raise BodyUnsupported
@@ -72,19 +73,19 @@ class KeyedRoute(APIRoute):
         return checked
 
 
-async def _person(request: Request, services: Services) -> str:
+async def _holder(request: Request, services: Services) -> Holder:
     """Who holds the key that came with the request.
 
     Raises:
         NotAuthenticated: there is none, or it is not valid; the attempt is logged.
     """
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    person = None
+    holder = None
     if scheme.lower() == "bearer" and key:
-        person = services.keys.remembered(key) or await to_thread.run_sync(
-            services.keys.person_of, key, limiter=_limiter(request)
+        holder = services.keys.remembered(key) or await to_thread.run_sync(
+            services.keys.holder_of, key, limiter=_limiter(request)
         )
-    if person is None:
+    if holder is None:
         _log.warning(
             "access.denied",
             key_id=key_id_of(key),
@@ -93,7 +94,7 @@ async def _person(request: Request, services: Services) -> str:
             client=request.client.host if request.client else None,
         )
         raise NotAuthenticated
-    return person
+    return holder
 
 
 def _limiter(request: Request) -> CapacityLimiter:

@@ -31,8 +31,9 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
     for given in ("const", "default"):
         if given in schema:
             return schema[given]
-    if "anyOf" in schema:
-        return example_of(schema["anyOf"][0], schemas)
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return example_of(schema[choice][0], schemas)
     match schema.get("type"):
         case "object":
             fields = schema.get("properties", {}).items()

@@ -40,6 +40,11 @@ def holds_card_number(text: str) -> bool:
     return any(_holds_card(run.group().split("-")) for run in _DIGIT_GROUPS.finditer(folded))
 
 
+def _is_too_short_for_a_card(text: str) -> bool:
+    """Whether there are too few characters, or it is a UUID, whose digits are not looked at."""
+    return len(text) < CARD_DIGITS_MIN or _UUID.fullmatch(text) is not None
+
+
 def _fold(character: str) -> str:
     """A digit of any script as 0-9, anything that separates as a dash, all else as an x."""
     digit = unicodedata.decimal(character, None)
@@ -87,6 +92,8 @@ def check_note(text: str) -> str:
 
 
 def _checked(text: str, *, breaks: str) -> str:
+    if text.isascii() and text.isprintable() and _is_too_short_for_a_card(text):
+        return text  # most texts, told quickly
     for character in text:
         category = unicodedata.category(character)
         if character in _BIDI_CONTROLS or (category in ("Cc", "Cs") and character not in breaks):

@@ -11,8 +11,9 @@ from api.errors import BodyMalformed, BodyTooLarge, BodyUnsupported
 BODY_BYTES_MAX: Final = 1_000_000
 DEPTH_MAX: Final = 32
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_ROUND: Final = bytes.maketrans(b"[{]}", b"(())")
 
 
 async def read_body(request: Request) -> bytes:
@@ -60,11 +61,12 @@ def is_json(request: Request) -> bool:
 
 def _depth(body: bytes) -> int:
     """How deeply brackets nest, outside of strings; counted before anything recurses."""
-    deepest = depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
-        depth += 1 if bracket.group() in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKETS).translate(_ROUND)
+    for depth in range(DEPTH_MAX + 1):
+        if b"()" not in brackets:  # none left, or more open than close
+            return depth + brackets.count(b"(")
+        brackets = brackets.replace(b"()", b"")  # the innermost of each
+    return DEPTH_MAX + 1
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reading the log itself: what is asked here is never behind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,10 +12,12 @@ from pydantic import Field
 from api.resources import Instant, MoneyShown, Shown
 from api.services import ReadConnection
 from domain.accounts import currency_of
+from domain.player import Player
 from domain.postings import postings
 from domain.transactions import Transaction, project_transaction
 from projections.history import HISTORY
 from projections.read_model import schema_of
+from tallystick.commands.handling import project_player
 from tallystick.eventstore.codec import decode
 
 SCANNED_MAX: Final = 20_000
@@ -30,6 +32,10 @@ ORDER BY originator_id, originator_version
 """
 _READ_STREAM = f"""
 SELECT {_COLUMNS} FROM ledger_events WHERE originator_id = %s ORDER BY originator_version
+"""
+_READ_WHOLE_STREAMS = f"""
+SELECT {_COLUMNS} FROM ledger_events WHERE originator_id = ANY(%s)
+ORDER BY originator_id, originator_version
 """
 _HEAD = "SELECT position FROM ledger_head"
 _FOLLOWED = "SELECT position FROM read_models WHERE name = %s AND version = %s"
@@ -115,6 +121,21 @@ async def transactions(
         streams.setdefault(row[1], []).append(Stored(*row))
     folded = {stream_id: folded_transaction(events) for stream_id, events in streams.items()}
     return {stream_id: state for stream_id, state in folded.items() if state is not None}
+
+
+async def players(connection: ReadConnection, ids: Collection[UUID]) -> dict[UUID, Player]:
+    """Players as they are."""
+    if not ids:
+        return {}
+    cursor = await connection.execute(_READ_WHOLE_STREAMS, [list(ids)])
+    found: dict[UUID, Player] = {}
+    for row in await cursor.fetchall():
+        event = Stored(*row)
+        decoded = decode(event.topic, event.state, event.stream, event.version)
+        player = project_player(found.get(event.stream), [decoded])
+        if player is not None:
+            found[event.stream] = player
+    return found
 
 
 def folded_transaction(events: Sequence[Stored]) -> Transaction | None:

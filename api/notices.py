@@ -15,7 +15,7 @@ from api.errors import BodyTooLarge, BodyUnsupported, NoticeRefused, RequestInva
 from api.free_text import holds_card_number
 from api.providers import ProviderName
 from tallystick.commands.errors import ProviderNotFound
-from tallystick.providers.protocol import InvalidNotice, ProviderNotice
+from tallystick.providers.protocol import DisputeNotice, InvalidNotice, ProviderNotice
 
 router = APIRouter(prefix="/v1/providers", tags=["Providers"], route_class=OpenRoute)
 
@@ -79,18 +79,27 @@ def receive_notice(
         _log.warning("notice.refused", provider=name, reason=refusal.reason.partition(":")[0])
         raise NoticeRefused from refusal
     kept = _without_card_data(notice)
-    _, receipt = services.traffic.receive(name, kept, sha256(raw_body).hexdigest())
+    _, receipt = services.inbox.receive(name, kept, sha256(raw_body).hexdigest())
     if receipt is None:
         return JSONResponse({"repeated": True})
     return Response(status_code=204)
 
 
-def _without_card_data(notice: ProviderNotice) -> ProviderNotice:
+def _without_card_data(notice: ProviderNotice | DisputeNotice) -> ProviderNotice | DisputeNotice:
     """The notice without texts that hold a card number: the rest is evidence all the same."""
+    reference = DROPPED if holds_card_number(notice.reference) else notice.reference
+    if isinstance(notice, DisputeNotice):
+        named = notice.dispute_reference
+        return replace(
+            notice,
+            reference=reference,
+            dispute_reference=DROPPED if holds_card_number(named) else named,
+            reason_code=_kept(notice.reason_code),
+        )
     answer = notice.answer
     return replace(
         notice,
-        reference=DROPPED if holds_card_number(notice.reference) else notice.reference,
+        reference=reference,
         answer=replace(
             answer,
             provider_reference=_kept(answer.provider_reference),

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api.examples import add_examples
 
 _DESCRIPTION = """
-Deposits, withdrawals and the ledger behind them.
+Deposits, withdrawals, refunds, conversions, disputes, adjustments, and the ledger behind them.
 
 * Money is an integer in minor units with its currency; times are RFC 3339 in UTC.
 * What changes something is a POST with an `Idempotency-Key`: repeat it as often as you like.
@@ -32,6 +32,14 @@ _PROBLEM: dict[str, Any] = {
         "position": {
             "type": "integer",
             "description": "`read_model_behind`: what has been reached.",
+        },
+        "index": {
+            "type": "integer",
+            "description": "`batch_refused`: which command, counted from 0.",
+        },
+        "error": {
+            "$ref": "#/components/schemas/Problem",
+            "description": "`batch_refused`: what is wrong with that command.",
         },
         "errors": {
             "type": "array",

@@ -1,28 +1,39 @@
-"""Players: what is known of them and what they may do. Their money is in `player_money.py`."""
+"""Players: who they are, and whether they may deposit and be paid.
+
+Their deposit limits are in `player_limits.py`, their money in `player_money.py`.
+"""
 
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
 from api import declared
 from api.answers import etag
-from api.context import KEYED, Actor, CallerHere, ServicesHere
+from api.context import KEYED, CallerHere, KeylessCaller, ServicesHere
 from api.door import KeyedRoute
 from api.free_text import Line
 from api.paging import Parameters
-from api.requests import PlayerBody, ReasonBody
-from api.resources import PlayerShown
-from domain.errors import NothingToChange
-from domain.player import Player
+from api.player_resources import PlayerShown
+from api.requests_players import ExclusionBody, PlayerBody, ReasonBody
+from api.services import Services
+from domain.errors import (
+    ExclusionInvalid,
+    ExclusionRunning,
+    HoldNotYours,
+    NothingToChange,
+    RoleNotAllowed,
+)
+from domain.holds import KIND_BY_ROLE
+from domain.player import HoldKind, Player
 from tallystick.commands.errors import PlayerNotFound
-from tallystick.commands.handling import Caller
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED
 )
-_BEGINS = declared.errors(*declared.WRITES, PlayerNotFound, NothingToChange)
-_ENDS = declared.errors(*declared.KEYED, *declared.APPENDS, PlayerNotFound)
+_UNKEYED = (*declared.KEYED, *declared.APPENDS, PlayerNotFound)
+_HOLDS = declared.errors(*declared.WRITES, PlayerNotFound, NothingToChange, RoleNotAllowed)
+_LIFTS = declared.errors(*_UNKEYED, HoldNotYours)
 
 
 class Ending(Parameters):
@@ -31,99 +42,135 @@ class Ending(Parameters):
     reason: Line = "ended by an operator"
 
 
-@router.put(
-    "/{player_id}",
-    responses=declared.errors(*declared.KEYED, *declared.APPENDS, PlayerNotFound),
-)
+@router.put("/{player_id}", responses=declared.errors(*_UNKEYED))
 def put_player(
-    player_id: UUID, body: PlayerBody, actor: Actor, services: ServicesHere, response: Response
+    player_id: UUID,
+    body: PlayerBody,
+    caller: KeylessCaller,
+    services: ServicesHere,
+    response: Response,
 ) -> PlayerShown:
-    """Register a player, or change what is known of their identity.
+    """Register a player, or change what is known of them.
 
-    Sending the same again changes nothing. A jurisdiction that is left out becomes unknown.
+    Sending the same again changes nothing. A jurisdiction that is left out becomes unknown, and a
+    time zone that is left out UTC.
     """
     player = services.players.register(
         player_id,
         verification=body.verification,
         jurisdiction=body.jurisdiction,
-        caller=_once(actor),
+        time_zone=body.time_zone,
+        caller=caller,
     )
-    return _shown(player, response)
+    return _now(player, services, response)
 
 
 @router.get("/{player_id}", responses=declared.errors(*declared.KEYED, PlayerNotFound))
 def get_player(player_id: UUID, services: ServicesHere, response: Response) -> PlayerShown:
     """Show a player as they are right now."""
-    return _shown(services.players.get(player_id), response)
+    return _now(services.players.get(player_id), services, response)
 
 
-@router.post("/{player_id}/exclusion", responses=_BEGINS)
+@router.post(
+    "/{player_id}/exclusion",
+    responses=declared.errors(
+        *declared.WRITES, PlayerNotFound, NothingToChange, ExclusionInvalid, ExclusionRunning
+    ),
+)
 def exclude_player(
     player_id: UUID,
-    body: ReasonBody,
+    body: ExclusionBody,
     caller: CallerHere,
     services: ServicesHere,
     response: Response,
 ) -> PlayerShown:
-    """Exclude a player from deposits. Withdrawals stay possible."""
-    player = services.players.exclude(player_id, excluded=True, reason=body.reason, caller=caller)
-    return _shown(player, response)
+    """Exclude a player from deposits. Withdrawals stay possible.
+
+    With an `until` it ends by itself then, and nobody can end or shorten it before.
+    """
+    player = services.players.exclude(
+        player_id, excluded=True, reason=body.reason, until=body.until, caller=caller
+    )
+    return _as_left(player, response)
 
 
-@router.delete("/{player_id}/exclusion", responses=_ENDS)
+@router.delete("/{player_id}/exclusion", responses=declared.errors(*_UNKEYED, ExclusionRunning))
 def end_exclusion(
     player_id: UUID,
     ending: Annotated[Ending, Query()],
-    actor: Actor,
+    caller: KeylessCaller,
     services: ServicesHere,
     response: Response,
 ) -> PlayerShown:
     """Let a player deposit again. Ending what has ended changes nothing."""
     try:
         player = services.players.exclude(
-            player_id, excluded=False, reason=ending.reason, caller=_once(actor)
+            player_id, excluded=False, reason=ending.reason, caller=caller
         )
     except NothingToChange:
         player = services.players.get(player_id)
-    return _shown(player, response)
+    return _now(player, services, response)
 
 
-@router.post("/{player_id}/hold", responses=_BEGINS)
-def hold_player(
+@router.post("/{player_id}/hold", name="hold_player", responses=_HOLDS)
+@router.post("/{player_id}/holds", name="place_hold", responses=_HOLDS)
+def place_hold(
     player_id: UUID,
     body: ReasonBody,
     caller: CallerHere,
     services: ServicesHere,
     response: Response,
 ) -> PlayerShown:
-    """Stop a player's payouts. What is on its way to the provider is not recalled."""
-    player = services.players.hold(player_id, on_hold=True, reason=body.reason, caller=caller)
-    return _shown(player, response)
+    """Stop a player's payouts. What is on its way to the provider is not recalled.
+
+    The kind of the hold follows from the role of who places it, and says who may lift it.
+    """
+    return _as_left(services.players.hold(player_id, reason=body.reason, caller=caller), response)
 
 
-@router.delete("/{player_id}/hold", responses=_ENDS)
+@router.delete("/{player_id}/holds/{kind}", responses=_LIFTS)
 def lift_hold(
     player_id: UUID,
+    kind: HoldKind,
     ending: Annotated[Ending, Query()],
-    actor: Actor,
+    caller: KeylessCaller,
     services: ServicesHere,
     response: Response,
 ) -> PlayerShown:
-    """Let a player's payouts go again. Lifting what is lifted changes nothing."""
+    """Lift one of a player's holds; payouts go again when there is none.
+
+    Lifting what is lifted changes nothing.
+    """
     try:
-        player = services.players.hold(
-            player_id, on_hold=False, reason=ending.reason, caller=_once(actor)
+        player = services.players.lift_hold(
+            player_id, kind=kind, reason=ending.reason, caller=caller
         )
     except NothingToChange:
         player = services.players.get(player_id)
-    return _shown(player, response)
+    return _now(player, services, response)
 
 
-def _once(actor: str) -> Caller:
-    """For what may be repeated without a key, because repeating it changes nothing."""
-    return Caller(actor=actor, idempotency_key=str(uuid4()))
+@router.delete("/{player_id}/hold", responses=_LIFTS)
+def lift_own_hold(
+    player_id: UUID,
+    ending: Annotated[Ending, Query()],
+    caller: KeylessCaller,
+    services: ServicesHere,
+    response: Response,
+) -> PlayerShown:
+    """Lift the hold of the kind that the caller's role places. Otherwise as for one by its kind."""
+    kind = KIND_BY_ROLE.get(caller.role)
+    if kind is None:
+        raise HoldNotYours
+    return lift_hold(player_id, kind, ending, caller, services, response)
 
 
-def _shown(player: Player, response: Response) -> PlayerShown:
+def _now(player: Player, services: Services, response: Response) -> PlayerShown:
     response.headers["etag"] = etag(player.version)
-    return PlayerShown.of(player)
+    return PlayerShown.of(player, services.handling.now())
+
+
+def _as_left(player: Player, response: Response) -> PlayerShown:
+    """As of the player's last event, so that a repeat gets the same answer at any time."""
+    response.headers["etag"] = etag(player.version)
+    return PlayerShown.of(player, player.updated_at)

@@ -17,6 +17,7 @@ from domain.money import InvalidMoney
 from projections.reading import ReadModelBehind
 from tallystick.commands import errors as commands
 from tallystick.eventstore import errors as store
+from tallystick.providers.protocol import QuoteUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:tallystick:problem:"
@@ -28,6 +29,8 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     request.NotAuthenticated: 401,
     request.NoticeRefused: 401,
     domain.SelfApproval: 403,
+    domain.RoleNotAllowed: 403,
+    domain.HoldNotYours: 403,
     commands.TransactionNotFound: 404,
     commands.PlayerNotFound: 404,
     commands.ProviderNotFound: 404,
@@ -37,8 +40,20 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     domain.InvalidTransition: 409,
     domain.AlreadyApproved: 409,
     domain.NothingToChange: 409,
+    domain.NotRefundable: 409,
+    domain.RefundExceedsCapture: 409,
+    domain.DisputeOpen: 409,
+    domain.QuoteExpired: 409,
+    domain.CancellationNotAllowed: 409,
+    domain.ExclusionRunning: 409,
+    commands.NoRates: 409,
     commands.TooContended: 409,
+    commands.BatchRefused: 409,
+    commands.NotCarriedOut: 409,
+    commands.AlreadyCarriedOut: 409,
     store.VersionConflict: 409,
+    store.BalanceChanged: 409,
+    store.CeilingPassed: 409,
     commands.VersionChanged: 412,
     request.BodyTooLarge: 413,
     request.BodyUnsupported: 415,
@@ -47,12 +62,25 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     domain.InvalidResolution: 422,
     domain.EvidenceMissing: 422,
     domain.ScheduleEmpty: 422,
+    domain.AmountMayOnlyFall: 422,
+    domain.LegAmbiguous: 422,
+    domain.LegNotFound: 422,
+    domain.SameCurrency: 422,
+    domain.AmountTooSmall: 422,
+    domain.RateMissing: 422,
+    domain.InvalidRate: 422,
+    domain.InvalidQuote: 422,
+    domain.AdjustmentInvalid: 422,
+    domain.LimitInvalid: 422,
+    domain.ExclusionInvalid: 422,
+    domain.InvalidPolicy: 422,
     InvalidMoney: 422,
     store.FloorPassed: 422,
     store.BalanceOutOfRange: 422,
     request.Unexpected: 500,
     request.DatabaseAway: 503,
     ReadModelBehind: 503,
+    QuoteUnavailable: 503,
     store.QueueFull: 503,
     store.StoreUnavailable: 503,
     store.OutcomeUnknown: 504,
@@ -62,6 +90,12 @@ STATUS: Final[Mapping[type[Exception], int]] = {
 _REPEAT_AFTER_SECONDS: Final = "1"
 _WORTH_REPEATING: Final = frozenset({503, 504})
 
+_CODE: Final[Mapping[type[Exception], str]] = {
+    InvalidMoney: "invalid_money",
+    QuoteUnavailable: "quote_unavailable",
+}
+"""Of errors that are used inside as well, and name none."""
+
 _DETAIL: Final[Mapping[type[Exception], str]] = {
     store.OutcomeUnknown: "The database went away while committing, so this may have been"
     " recorded. Repeat the request with the same Idempotency-Key: if it was recorded you get"
@@ -69,13 +103,15 @@ _DETAIL: Final[Mapping[type[Exception], str]] = {
     store.StoreUnavailable: "The database cannot be written to; nothing was recorded. Repeat the"
     " request with the same Idempotency-Key.",
     InvalidMoney: "The amount or currency is not one a transaction can have.",
+    QuoteUnavailable: "The provider gives no usable quote at the moment; nothing was agreed. Ask"
+    " again in a moment, or have the house convert by leaving `provider` out.",
 }
 """Where the error's own words are not for the outside."""
 
 
 def code_of(error: type[Exception]) -> str:
     """The stable code of an error class of ours."""
-    return "invalid_money" if error is InvalidMoney else str(getattr(error, "code"))  # noqa: B009
+    return _CODE.get(error) or str(getattr(error, "code"))  # noqa: B009
 
 
 def title_of(code: str) -> str:
@@ -107,6 +143,8 @@ def problem(error: Exception) -> dict[str, Any]:
     }
     if isinstance(error, request.RequestInvalid):
         body["errors"] = error.errors
+    if isinstance(error, commands.BatchRefused):
+        body["index"], body["error"] = error.index, problem(error.error)
     if isinstance(error, ReadModelBehind):
         body["position"] = error.reached
     return body

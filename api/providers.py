@@ -3,15 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import Field
 
 from api import declared
 from api.answers import etag
 from api.context import KEYED, CallerHere, ServicesHere
 from api.door import KeyedRoute
 from api.free_text import Name
-from api.requests import ReasonBody
-from api.resources import ProviderShown, Shown
+from api.requests_players import ReasonBody
+from api.resources import Shown
 from domain.errors import NothingToChange
+from domain.provider import Provider
 from tallystick.commands.errors import ProviderNotFound
 
 router = APIRouter(
@@ -20,6 +22,28 @@ router = APIRouter(
 _CHANGES = declared.errors(*declared.WRITES, ProviderNotFound, NothingToChange)
 
 ProviderName = Annotated[Name, Path(examples=["simulator"])]
+
+
+class ProviderShown(Shown):
+    """A payment service provider."""
+
+    name: str = Field(examples=["simulator"])
+    adapter: str = Field(examples=["simulator"])
+    paused: bool = Field(description="No new transaction may go there.", examples=[False])
+    poll_delays_seconds: list[int] = Field(examples=[[10, 30, 120]])
+    expiry_seconds: dict[str, int] = Field(examples=[{"redirect": 1800}])
+    version: int = Field(examples=[1])
+
+    @classmethod
+    def of(cls, provider: Provider) -> "ProviderShown":
+        return cls(
+            name=provider.name,
+            adapter=provider.adapter,
+            paused=provider.paused,
+            poll_delays_seconds=list(provider.poll_delays_seconds),
+            expiry_seconds=dict(sorted(provider.expiry_seconds.items())),
+            version=provider.version,
+        )
 
 
 class ProvidersShown(Shown):

@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallystick.access import Keys
+from tallystick.commands.adjustments import AdjustmentCommands
+from tallystick.commands.atomic_batches import AtomicBatches
+from tallystick.commands.batches import IndependentBatches
+from tallystick.commands.conversions import ConversionCommands
 from tallystick.commands.deposits import DepositCommands
+from tallystick.commands.disputes import DisputeCommands
 from tallystick.commands.handling import Handling
-from tallystick.commands.parties import PlayerCommands, ProviderCommands
-from tallystick.commands.provider_traffic import ProviderTraffic
+from tallystick.commands.inbox import Inbox
+from tallystick.commands.players import PlayerCommands
+from tallystick.commands.policies import PolicyCommands, RateCommands
+from tallystick.commands.providers import ProviderCommands
+from tallystick.commands.refunds import RefundCommands
 from tallystick.commands.withdrawals import WithdrawalCommands
 from tallystick.providers.protocol import PaymentProvider
 
@@ -31,9 +39,17 @@ class Services:
     """Its ledger answers what has to be right now."""
     deposits: DepositCommands
     withdrawals: WithdrawalCommands
+    refunds: RefundCommands
+    conversions: ConversionCommands
+    disputes: DisputeCommands
+    adjustments: AdjustmentCommands
     players: PlayerCommands
     providers: ProviderCommands
-    traffic: ProviderTraffic
+    policies: PolicyCommands
+    rates: RateCommands
+    batches: IndependentBatches
+    atomic_batches: AtomicBatches
+    inbox: Inbox
     adapters: Mapping[str, PaymentProvider]
     """By provider name."""
     default_provider: str

@@ -32,6 +32,9 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "too_long": "Send fewer entries.",
     "uuid_parsing": "Send a UUID as 8-4-4-4-12 hexadecimal digits.",
     "currency_unknown": "Send an ISO 4217 code such as EUR.",
+    "time_zone_unknown": "Send an IANA name such as Europe/Malta, or leave it out for UTC.",
+    "day": "Send a day such as 2026-05-03.",
+    "rate": "Send a decimal number such as 1.0843, as a string.",
     "card_number": "Send a token of the instrument instead; card numbers must not come here.",
     "character_not_allowed": "Remove what cannot be seen from the text.",
     "string_unicode": "Send whole Unicode characters; a surrogate stands in a pair.",
@@ -58,15 +61,33 @@ def invalid(location: str, code: str, detail: str) -> RequestInvalid:
     return RequestInvalid([FieldError(location=location, code=code, detail=detail, remedy=remedy)])
 
 
+def command_errors(index: int, errors: Sequence[Mapping[str, Any]]) -> list[FieldError]:
+    """The same, of the body of one command of a batch."""
+    prefix = f"commands[{index}].body"
+    return [_field_error({**error, "loc": (prefix, *error["loc"])}, shown=1) for error in errors]
+
+
+def operation_unknown(index: int) -> FieldError:
+    """What is wrong with a command of a batch that nothing here is the name of."""
+    return FieldError(
+        location=f"commands[{index}].operation",
+        code="operation_unknown",
+        detail="There is no such operation",
+        remedy="Send one of those that /openapi.json lists.",
+    )
+
+
 def _is_missing_key(error: Mapping[str, Any]) -> bool:
     where = tuple(str(part).lower() for part in error["loc"])
     return error["type"] == "missing" and where == ("header", IDEMPOTENCY_HEADER.lower())
 
 
-def _field_error(error: Mapping[str, Any]) -> FieldError:
+def _field_error(error: Mapping[str, Any], *, shown: int = 0) -> FieldError:
+    """The first `shown` parts of its location are our own words."""
     code = error["type"]
+    location = error["loc"]
     return FieldError(
-        location=".".join(_shown(part) for part in error["loc"]),
+        location=".".join([*location[:shown], *(_shown(part) for part in location[shown:])]),
         code=code,
         detail=_DETAILS.get(code, error["msg"]),
         remedy=_REMEDIES.get(code, _REMEDY),

@@ -9,9 +9,28 @@ from api import declared
 from api.answers import written
 from api.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.door import KeyedRoute
-from api.requests import NewTransaction, NoteBody, ResolveWithdrawalBody
-from api.resources import TransactionAnswer
-from domain.errors import AlreadyApproved, EvidenceMissing, InvalidResolution, SelfApproval
+from api.requests_transactions import (
+    AmendBody,
+    CancelWithdrawalBody,
+    NewTransaction,
+    NoteBody,
+    ResolveWithdrawalBody,
+    RetryBody,
+    ScoreBody,
+)
+from api.resources_transactions import WithdrawalAnswer
+from domain.errors import (
+    AlreadyApproved,
+    AmountMayOnlyFall,
+    CancellationNotAllowed,
+    EvidenceMissing,
+    InvalidResolution,
+    LegAmbiguous,
+    LegNotFound,
+    RoleNotAllowed,
+    SelfApproval,
+)
+from domain.money import InvalidMoney
 from tallystick.commands.errors import PlayerNotFound, ProviderNotFound
 from tallystick.commands.withdrawals import RequestWithdrawal
 
@@ -24,7 +43,7 @@ _CHANGES = declared.errors(*declared.CHANGES)
 @router.post(
     "",
     status_code=201,
-    response_model=TransactionAnswer,
+    response_model=WithdrawalAnswer,
     responses=declared.errors(*declared.WRITES, PlayerNotFound, ProviderNotFound),
 )
 def request_withdrawal(
@@ -32,6 +51,8 @@ def request_withdrawal(
 ) -> Response:
     """Request a withdrawal, and reserve its amount.
 
+    It goes first to the instruments the player has paid in with, up to what each paid in: `legs`
+    says how much goes where.
     Without enough funds the request is recorded all the same, with status `rejected` and reason
     `insufficient_funds`; nothing is reserved then.
     """
@@ -48,17 +69,21 @@ def request_withdrawal(
 
 @router.post(
     "/{withdrawal_id}/approve",
-    response_model=TransactionAnswer,
-    responses=declared.errors(*declared.CHANGES, SelfApproval, AlreadyApproved),
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, SelfApproval, AlreadyApproved, RoleNotAllowed),
 )
 def approve_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
-    """Agree to a payout. The last person who has to agree sends it on its way."""
+    """Agree to a payout as it is now. The last person who has to agree sends it on its way.
+
+    `missing` says whose agreement it still takes. Whatever changes about the payout afterwards
+    voids the approval, and so does time; `approvals` then says why.
+    """
     return written(services.withdrawals.approve(withdrawal_id, body.note, caller))
 
 
-@router.post("/{withdrawal_id}/reject", response_model=TransactionAnswer, responses=_CHANGES)
+@router.post("/{withdrawal_id}/reject", response_model=WithdrawalAnswer, responses=_CHANGES)
 def reject_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
@@ -66,7 +91,7 @@ def reject_withdrawal(
     return written(services.withdrawals.reject(withdrawal_id, body.note, caller))
 
 
-@router.post("/{withdrawal_id}/hold", response_model=TransactionAnswer, responses=_CHANGES)
+@router.post("/{withdrawal_id}/hold", response_model=WithdrawalAnswer, responses=_CHANGES)
 def hold_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
@@ -74,7 +99,7 @@ def hold_withdrawal(
     return written(services.withdrawals.hold(withdrawal_id, body.note, caller))
 
 
-@router.post("/{withdrawal_id}/release", response_model=TransactionAnswer, responses=_CHANGES)
+@router.post("/{withdrawal_id}/release", response_model=WithdrawalAnswer, responses=_CHANGES)
 def release_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
@@ -84,7 +109,7 @@ def release_withdrawal(
 
 @router.post(
     "/{withdrawal_id}/request-information",
-    response_model=TransactionAnswer,
+    response_model=WithdrawalAnswer,
     responses=_CHANGES,
 )
 def request_information(
@@ -96,7 +121,7 @@ def request_information(
 
 @router.post(
     "/{withdrawal_id}/provide-information",
-    response_model=TransactionAnswer,
+    response_model=WithdrawalAnswer,
     responses=_CHANGES,
 )
 def provide_information(
@@ -106,26 +131,78 @@ def provide_information(
     return written(services.withdrawals.provide_information(withdrawal_id, body.note, caller))
 
 
-@router.post("/{withdrawal_id}/cancel", response_model=TransactionAnswer, responses=_CHANGES)
-def cancel_withdrawal(
-    withdrawal_id: UUID, caller: VersionedCaller, services: ServicesHere
+@router.post(
+    "/{withdrawal_id}/amend",
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, AmountMayOnlyFall, InvalidMoney),
+)
+def amend_withdrawal(
+    withdrawal_id: UUID, body: AmendBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
-    """Give a withdrawal up, and release its funds."""
-    return written(services.withdrawals.cancel(withdrawal_id, caller))
+    """Pay out less, or to another instrument. What was approved before does not count any more."""
+    amended = services.withdrawals.amend(
+        withdrawal_id,
+        amount=body.amount.money(),
+        instrument=body.instrument,
+        note=body.note,
+        caller=caller,
+    )
+    return written(amended)
 
 
-@router.post("/{withdrawal_id}/retry", response_model=TransactionAnswer, responses=_CHANGES)
+@router.post("/{withdrawal_id}/scores", response_model=WithdrawalAnswer, responses=_CHANGES)
+def score_withdrawal(
+    withdrawal_id: UUID, body: ScoreBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Record how risky a payout looks. Approvals given on another score do not count any more."""
+    scored = services.withdrawals.score(
+        withdrawal_id, score=body.score, high=body.high, ruleset=body.ruleset, caller=caller
+    )
+    return written(scored)
+
+
+@router.post(
+    "/{withdrawal_id}/cancel",
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, CancellationNotAllowed),
+)
+def cancel_withdrawal(
+    withdrawal_id: UUID,
+    caller: VersionedCaller,
+    services: ServicesHere,
+    body: CancelWithdrawalBody | None = None,
+) -> Response:
+    """Give a withdrawal up, and release its funds: for the player, unless the body says not."""
+    by_player = body is None or body.by_player
+    return written(services.withdrawals.cancel(withdrawal_id, by_player=by_player, caller=caller))
+
+
+@router.post(
+    "/{withdrawal_id}/retry",
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, LegAmbiguous, LegNotFound),
+)
 def retry_withdrawal(
-    withdrawal_id: UUID, caller: VersionedCaller, services: ServicesHere
+    withdrawal_id: UUID,
+    caller: VersionedCaller,
+    services: ServicesHere,
+    body: RetryBody | None = None,
 ) -> Response:
     """Make the next attempt of a failed payout now, instead of when it would be due."""
-    return written(services.withdrawals.retry(withdrawal_id, caller))
+    return written(services.withdrawals.retry(withdrawal_id, body.leg if body else None, caller))
 
 
 @router.post(
     "/{withdrawal_id}/resolve",
-    response_model=TransactionAnswer,
-    responses=declared.errors(*declared.CHANGES, InvalidResolution, EvidenceMissing, SelfApproval),
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(
+        *declared.CHANGES,
+        InvalidResolution,
+        EvidenceMissing,
+        SelfApproval,
+        LegAmbiguous,
+        LegNotFound,
+    ),
 )
 def resolve_withdrawal(
     withdrawal_id: UUID,
@@ -137,4 +214,7 @@ def resolve_withdrawal(
 
     The first person's word is a proposal; a second person's, for the same target, decides.
     """
-    return written(services.withdrawals.resolve(withdrawal_id, body.target, body.note, caller))
+    resolved = services.withdrawals.resolve(
+        withdrawal_id, leg=body.leg, target=body.target, note=body.note, caller=caller
+    )
+    return written(resolved)

@@ -4,6 +4,7 @@ W1   one append of 3 events + 2 postings + tree, 64 callers
 W1b  whole deposits through the real command handlers, 64 callers
 W2   one caller: latency against one bare durable insert
 W3   0, 70 and 100 % of the postings on one house account
+W4   a hundred deposits of new players at once, each with three counters and a ceiling, 4 callers
 """
 
 import gc
@@ -28,27 +29,29 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from psycopg.conninfo import conninfo_to_dict
 
-from domain.approvals import DEFAULT_POLICY
 from domain.commands import Command
 from domain.deposit import Deposit, create_deposit, fold_deposit, submit_deposit
 from domain.deposit_reports import hear_deposit
 from domain.events import LedgerEvent
+from domain.limits import deposit_counts
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome, Source
 from domain.player import Player, Verification
 from domain.provider import Provider, provider_stream
 from tallystick import bootstrap
 from tallystick.commands.deposits import CreateDeposit, DepositCommands
+from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.handling import Caller
-from tallystick.commands.parties import PlayerCommands
-from tallystick.commands.provider_traffic import ProviderTraffic
+from tallystick.commands.inbox import Inbox
+from tallystick.commands.players import PlayerCommands
 from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import Ledger
+from tallystick.eventstore.ledger import Drafting, Ledger
 from tallystick.providers.protocol import Answer, ProviderNotice
 
 CALLERS = 64
+BULK_CALLERS, BULK_DEPOSITS = 4, 100
 PLAYERS = [uuid4() for _ in range(1_000)]
 
 
@@ -97,20 +100,21 @@ def deposit_events(hot_percent: int) -> list[LedgerEvent]:
     command = Command(now=now, actor="operator:bench", command_id=deposit_id, request_digest="0")
     hot = random.randrange(100) < hot_percent
     name = "simulator" if hot else f"simulator-{random.randrange(1_000)}"
-    provider = _provider(name)
+    provider, player = _provider(name), _player(random.choice(PLAYERS), now)
     created = create_deposit(
         deposit_id,
         command,
-        player=_player(random.choice(PLAYERS), now),
+        player=player,
         provider=provider,
         method="card",
         amount=Money(1_050, "EUR"),
         instrument=None,
         metadata={},
+        counts=(),
     )
     deposit = fold_deposit(None, created)
     assert isinstance(deposit, Deposit)
-    submitted = submit_deposit(deposit, command, provider=provider)
+    submitted = submit_deposit(deposit, command, player=player, provider=provider)
     sent = fold_deposit(deposit, [submitted])
     assert isinstance(sent, Deposit)
     evidence = Evidence(
@@ -138,9 +142,34 @@ def _player(player_id: UUID, now: datetime) -> Player:
         id=player_id,
         version=1,
         registered_at=now,
+        updated_at=now,
         jurisdiction=None,
         verification=Verification.FULL,
+        time_zone="UTC",
+        limits={},
+        instruments={},
         commands={},
+    )
+
+
+def new_deposit() -> Drafting:
+    """A deposit of somebody new, counted towards limits that it keeps."""
+    deposit_id, now, amount = uuid4(), datetime.now(UTC), Money(1_050, "EUR")
+    player = _player(uuid4(), now)
+    counts = deposit_counts(player.id, amount, now.date())
+    return Drafting(
+        events=create_deposit(
+            deposit_id,
+            Command(now=now, actor="operator:bench", command_id=deposit_id, request_digest="0"),
+            player=player,
+            provider=_provider("simulator"),
+            method="card",
+            amount=amount,
+            instrument=None,
+            metadata={},
+            counts=counts,
+        ),
+        ceilings={count.counter: 100_000 for count in counts},
     )
 
 
@@ -156,6 +185,18 @@ def append_prepared(ledger: Ledger, hot_percent: int, count: int) -> Callable[[]
     return append
 
 
+def append_many_prepared(ledger: Ledger, count: int) -> Callable[[], object]:
+    """Append deposits by the hundred; made beforehand, as far as they can be."""
+    prepared = [[new_deposit() for _ in range(BULK_DEPOSITS)] for _ in range(count)]
+    gc.collect()
+    gc.freeze()
+
+    def append() -> None:
+        ledger.append_many(prepared.pop())
+
+    return append
+
+
 def whole_deposit(settings: Settings, ledger: Ledger) -> Callable[[], object]:
     """Create, submit, receive the notice, act on it: four appends by the real handlers."""
     handling = bootstrap.build_handling(settings, ledger)
@@ -165,10 +206,11 @@ def whole_deposit(settings: Settings, ledger: Ledger) -> Callable[[], object]:
             player_id,
             verification=Verification.FULL,
             jurisdiction=None,
+            time_zone="UTC",
             caller=Caller(actor="operator:bench", idempotency_key=str(player_id)),
         )
         handling.player(player_id)
-    traffic = ProviderTraffic(handling, DEFAULT_POLICY)
+    inbox, dispatch = Inbox(handling), Dispatch(handling, call_timeout_seconds=5.0)
 
     def play() -> None:
         key = str(uuid4())
@@ -181,16 +223,16 @@ def whole_deposit(settings: Settings, ledger: Ledger) -> Callable[[], object]:
             metadata={},
         )
         created = deposits.create(request, caller)
-        submitted = traffic.submit(created.transaction.id)
+        submitted = dispatch.submit(created.transaction.id)
         assert submitted is not None
         notice = ProviderNotice(
             message_id=str(uuid5(NAMESPACE_URL, key)),
-            reference=submitted.reference or "",
+            reference=submitted.reference,
             answer=Answer(outcome=Outcome.SUCCEEDED, amount=Money(1_050, "EUR")),
             sent_at=datetime.now(UTC),
         )
-        stream, _ = traffic.receive("simulator", notice, "0" * 64)
-        traffic.act_on_notice(stream)
+        stream, _ = inbox.receive("simulator", notice, "0" * 64)
+        inbox.act_on_notice(stream)
 
     return play
 
@@ -219,6 +261,7 @@ def main() -> None:
         results = _throughput(settings, ledger, save, seconds, rounds)
         results += _latency(settings, ledger, seconds, rounds)
         results += _hot_account(ledger, seconds, rounds)
+        results += _many_at_once(ledger, seconds, rounds)
         config = configuration(settings, callers=CALLERS, players=len(PLAYERS), rounds=rounds)
         library.close()
         ledger.close()
@@ -291,6 +334,38 @@ def _hot_account(ledger: Ledger, seconds: float, rounds: int) -> list[Result]:
             baseline_name=name,
             unit="per second",
         ),
+    ]
+
+
+def _many_at_once(ledger: Ledger, seconds: float, rounds: int) -> list[Result]:
+    """Beside the same deposits appended one by one."""
+
+    def one_by_one() -> Callable[[], object]:
+        prepared = [new_deposit() for _ in range(int(15_000 * seconds))]
+        gc.freeze()
+
+        def append() -> None:
+            draft = prepared.pop()
+            ledger.append(draft.events, ceilings=draft.ceilings)
+
+        return append
+
+    many, single = in_turn(
+        rounds,
+        lambda: (
+            BULK_DEPOSITS
+            * rate(BULK_CALLERS, seconds, append_many_prepared(ledger, int(400 * seconds)))
+        ),
+        lambda: rate(CALLERS, seconds, one_by_one()),
+    )
+    return [
+        Result(
+            workload="bulk appends",
+            ours=many,
+            baseline=single,
+            baseline_name="one by one, 64 callers",
+            unit="per second",
+        )
     ]
 
 

@@ -13,6 +13,12 @@ def reserved(player_id: UUID, currency: str) -> str:
     return f"player:{player_id}:reserved:{currency}"
 
 
+def of_player(player_id: UUID, currency: str) -> tuple[str, str]:
+    """What is available to a player, and what is reserved."""
+    beginning = f"player:{player_id}:"
+    return f"{beginning}available:{currency}", f"{beginning}reserved:{currency}"
+
+
 def clearing(provider: str, currency: str) -> str:
     """Between us and a provider: negative is what the provider owes us."""
     return f"provider:{provider}:clearing:{currency}"
@@ -26,6 +32,21 @@ def fees(currency: str) -> str:
 def suspense(currency: str) -> str:
     """Differences that nobody has claimed yet."""
     return f"house:suspense:{currency}"
+
+
+def fx(currency: str) -> str:
+    """Between the two sides of conversions."""
+    return f"house:fx:{currency}"
+
+
+def chargebacks(currency: str) -> str:
+    """What disputes cost us: negative is what was taken from us."""
+    return f"house:chargebacks:{currency}"
+
+
+def adjustments(currency: str) -> str:
+    """The other side of corrections."""
+    return f"house:adjustments:{currency}"
 
 
 def currency_of(account: str) -> str:

@@ -20,6 +20,8 @@ class Command:
     command_id: UUID
     request_digest: str
     """SHA-256 of the request, in hexadecimal: tells a repeat from a different request."""
+    role: str = ""
+    """In which the actor acts; empty for machines."""
 
     @property
     def person(self) -> str:

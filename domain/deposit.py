@@ -4,24 +4,32 @@ What the provider reports is decided in `deposit_reports.py`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
+from domain import accounts
 from domain.attempts import first_poll, reference
+from domain.claims import Claim as Claim
+from domain.claims import taken_minor, unclaimed_minor
 from domain.commands import Command, remember, repeated
-from domain.errors import InvalidTransition, Reason
+from domain.counters import uncounted
+from domain.deposit_status import DepositStatus as DepositStatus
+from domain.errors import EvidenceMissing, InvalidTransition, Reason
 from domain.events import (
+    Count,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
     DepositCancelled,
     DepositCompleted,
+    DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeTracked,
     DepositEvent,
     DepositExpired,
+    DepositRefundTracked,
     DepositVoided,
     NoticeNoted,
     ResolutionProposed,
@@ -33,75 +41,10 @@ from domain.events import (
     TransactionUnknown,
 )
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, ReviewReason
+from domain.outcomes import Evidence, Outcome, ReviewReason, Standing
 from domain.player import Player
 from domain.provider import Provider
 from domain.resolution import Proposal
-
-
-class DepositStatus(StrEnum):
-    """Where a deposit stands; `screen_word` is what people read."""
-
-    CREATED = "created"
-    BLOCKED = "blocked"
-    AWAITING_PLAYER = "awaiting_player"
-    SUBMITTED = "submitted"
-    AUTHORISED = "authorised"
-    UNKNOWN = "unknown"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    VOIDED = "voided"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    REVIEW = "review"
-
-    @property
-    def screen_word(self) -> str:
-        return _SCREEN_WORDS[self]
-
-    @property
-    def is_open_at_provider(self) -> bool:
-        """The provider may still change the outcome, and we expect to hear from it."""
-        return self in _OPEN_AT_PROVIDER
-
-    @property
-    def is_settled(self) -> bool:
-        """Final, unless the provider or a person says otherwise later."""
-        return self in _SETTLED
-
-
-_SCREEN_WORDS = {
-    DepositStatus.CREATED: "Pending",
-    DepositStatus.AWAITING_PLAYER: "Pending",
-    DepositStatus.SUBMITTED: "Processing",
-    DepositStatus.AUTHORISED: "Processing",
-    DepositStatus.UNKNOWN: "Processing",
-    DepositStatus.REVIEW: "Processing",
-    DepositStatus.COMPLETED: "Completed",
-    DepositStatus.BLOCKED: "Failed",
-    DepositStatus.FAILED: "Failed",
-    DepositStatus.VOIDED: "Cancelled",
-    DepositStatus.EXPIRED: "Cancelled",
-    DepositStatus.CANCELLED: "Cancelled",
-}
-_OPEN_AT_PROVIDER = frozenset(
-    {
-        DepositStatus.AWAITING_PLAYER,
-        DepositStatus.SUBMITTED,
-        DepositStatus.AUTHORISED,
-        DepositStatus.UNKNOWN,
-    }
-)
-_SETTLED = frozenset(
-    {
-        DepositStatus.BLOCKED,
-        DepositStatus.COMPLETED,
-        DepositStatus.FAILED,
-        DepositStatus.VOIDED,
-        DepositStatus.EXPIRED,
-        DepositStatus.CANCELLED,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +60,14 @@ class Deposit:
     amount: Money
     instrument: str | None
     metadata: Mapping[str, str]
+    requested_by: str
+    """The person, player or machine that created it."""
     created_at: datetime
     updated_at: datetime
+    counted: tuple[Count, ...] = ()
+    """Towards the player's deposit limits, at its creation."""
+    counts_now: bool = False
+    """Those counts are in force: it is under way or completed, not given up."""
     reason: str | None = None
     reference: str | None = None
     """Of the attempt, once submitted."""
@@ -129,15 +78,52 @@ class Deposit:
     """What stands to the player's credit because of this deposit."""
     reserved: Money | None = None
     """Taken from the player's available balance while under review."""
+    house: Money | None = None
+    """What stands in suspense for it: paid by the house, or kept by it where negative."""
     reported: Evidence | None = None
     """What opened the latest review."""
     resolved: bool = False
     """Two people ended the review: what it was about is not judged again."""
     provider_reference: str | None = None
+    concerns: tuple[str, ...] = ()
+    concerns_reviewed: bool = False
+    """Rules that forbade it by the time it was paid all the same."""
     proposal: Proposal | None = None
+    refunds: Mapping[UUID, Claim] = field(default_factory=dict)
+    disputes: Mapping[UUID, Claim] = field(default_factory=dict)
     notices: frozenset[UUID] = frozenset()
     commands: Mapping[UUID, str]
     """Request digest by command id."""
+
+    @property
+    def captured(self) -> Money | None:
+        """What refunds and disputes can be about; None where nothing was credited."""
+        return self.credited
+
+    @property
+    def unclaimed_minor(self) -> int:
+        """What no refund or dispute claims; below 0 where they claim more than was captured."""
+        claims = (*self.refunds.values(), *self.disputes.values())
+        return unclaimed_minor(self.captured or Money(0, self.amount.currency), claims)
+
+    @property
+    def refundable_minor(self) -> int:
+        """What may still be refunded, in minor units of what was captured."""
+        return max(0, self.unclaimed_minor)
+
+    @property
+    def has_open_dispute(self) -> bool:
+        return any(claim.standing is Standing.OPEN for claim in self.disputes.values())
+
+    @property
+    def counts_back(self) -> tuple[Count, ...]:
+        """What gives the limits free again when the deposit is given up."""
+        return uncounted(self.counted) if self.counts_now else ()
+
+    @property
+    def counts_again(self) -> tuple[Count, ...]:
+        """What counts towards the limits when a deposit that was given up succeeds after all."""
+        return () if self.counts_now else self.counted
 
 
 # --- decisions ----------------------------------------------------------------------------------
@@ -153,8 +139,15 @@ def create_deposit(
     amount: Money,
     instrument: str | None,
     metadata: Mapping[str, str],
+    counts: tuple[Count, ...],
+    refusal: Reason | None = None,
 ) -> tuple[DepositEvent, ...]:
-    """Register the deposit; where a rule forbids it, record that and send nothing."""
+    """Register the deposit; where a rule forbids it, record that and send nothing.
+
+    `counts` are what it counts towards the player's limits from now on; `refusal` is a rule that
+    the caller found broken, such as a limit.
+    """
+    reason = _forbidden(command, player, provider) or refusal
     created = DepositCreated(
         **command.header(deposit_id, 1),
         request_digest=command.request_digest,
@@ -164,23 +157,19 @@ def create_deposit(
         amount=amount,
         instrument=instrument,
         metadata=metadata,
+        counts=() if reason else counts,
     )
-    reason = None
-    if player.excluded:
-        reason = Reason.PLAYER_EXCLUDED
-    elif provider.paused:
-        reason = Reason.PROVIDER_PAUSED
     if reason is None:
         return (created,)
-    return created, DepositBlocked(**command.header(deposit_id, 2), reason=reason)
+    return created, DepositBlocked(**command.header(deposit_id, 2), reason=reason, counts=())
 
 
 def submit_deposit(
-    state: Deposit, command: Command, *, provider: Provider
+    state: Deposit, command: Command, *, player: Player, provider: Provider
 ) -> TransactionSubmitted | DepositBlocked:
     """Record that from now on the attempt may have reached the provider.
 
-    A provider paused since then blocks the deposit instead.
+    A player excluded or a provider paused since then blocks the deposit instead.
 
     Raises:
         InvalidTransition: it has been submitted or given up.
@@ -188,8 +177,9 @@ def submit_deposit(
     if state.status is not DepositStatus.CREATED:
         raise InvalidTransition(state.status, "submitted")
     header = command.header(state.id, state.version + 1)
-    if provider.paused:
-        return DepositBlocked(**header, reason=Reason.PROVIDER_PAUSED)
+    reason = _forbidden(command, player, provider)
+    if reason is not None:
+        return DepositBlocked(**header, reason=reason, counts=state.counts_back)
     return TransactionSubmitted(
         **header,
         reference=reference(state.id, 1),
@@ -197,6 +187,12 @@ def submit_deposit(
         provider=state.provider,
         poll_at=first_poll(command.now, provider.poll_delays_seconds),
     )
+
+
+def _forbidden(command: Command, player: Player, provider: Provider) -> Reason | None:
+    if player.is_excluded(command.now):
+        return Reason.PLAYER_EXCLUDED
+    return Reason.PROVIDER_PAUSED if provider.paused else None
 
 
 def cancel_deposit(state: Deposit, command: Command, reason: str) -> DepositCancelled | None:
@@ -213,6 +209,30 @@ def cancel_deposit(state: Deposit, command: Command, reason: str) -> DepositCanc
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         reason=reason,
+        counts=state.counts_back,
+    )
+
+
+def review_concerns(
+    state: Deposit, command: Command, *, note: str
+) -> DepositConcernsReviewed | None:
+    """Say that the late success has been looked at; None if this command did so already.
+
+    Raises:
+        InvalidTransition: there is nothing to look at, or somebody has.
+        EvidenceMissing: there is no note.
+    """
+    if repeated(state.commands, command):
+        return None
+    if not state.concerns or state.concerns_reviewed or not state.status.is_credited:
+        raise InvalidTransition(state.status, "looked at for its concerns")
+    if not note.strip():
+        raise EvidenceMissing
+    return DepositConcernsReviewed(
+        **command.header(state.id, state.version + 1),
+        request_digest=command.request_digest,
+        person=command.person,
+        note=note,
     )
 
 
@@ -246,8 +266,11 @@ def _created(event: DepositCreated) -> Deposit:
         amount=event.amount,
         instrument=event.instrument,
         metadata=event.metadata,
+        requested_by=event.actor.partition(":")[2],
         created_at=event.occurred_at,
         updated_at=event.occurred_at,
+        counted=event.counts,
+        counts_now=bool(event.counts),
         commands={event.command_id: event.request_digest},
     )
 
@@ -257,7 +280,7 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
         case DepositCreated():
             raise ValueError("a deposit is created once")
         case DepositBlocked():
-            return replace(state, status=DepositStatus.BLOCKED, reason=event.reason)
+            return _given_up(state, DepositStatus.BLOCKED, event.reason)
         case TransactionSubmitted():
             return replace(state, status=DepositStatus.SUBMITTED, reference=event.reference)
         case DepositAwaitingPlayer():
@@ -271,16 +294,32 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
             return replace(state, status=DepositStatus.AUTHORISED)
         case DepositCompleted():
             return replace(
-                state, status=DepositStatus.COMPLETED, credited=event.settled, reason=None
+                state,
+                status=_refunded_status(event.settled, state.refunds),
+                credited=event.settled,
+                counts_now=bool(state.counted),
+                concerns=event.concerns,
+                reason=None,
             )
+        case DepositRefundTracked():
+            claim = Claim(amount=event.amount, standing=event.standing)
+            refunds = {**state.refunds, event.refund_id: claim}
+            credited = state.credited if state.status.is_credited else None
+            status = _refunded_status(credited, refunds) if credited else state.status
+            return replace(state, status=status, refunds=refunds)
+        case DepositConcernsReviewed():
+            return replace(state, concerns_reviewed=True)
+        case DepositDisputeTracked():
+            claim = Claim(amount=event.amount, standing=event.standing)
+            return replace(state, disputes={**state.disputes, event.dispute_id: claim})
         case DepositVoided():
-            return replace(state, status=DepositStatus.VOIDED, reason=Reason.VOIDED)
+            return _given_up(state, DepositStatus.VOIDED, Reason.VOIDED)
         case DepositExpired():
-            return replace(state, status=DepositStatus.EXPIRED)
+            return _given_up(state, DepositStatus.EXPIRED, state.reason)
         case DepositCancelled():
-            return replace(state, status=DepositStatus.CANCELLED, reason=event.reason)
+            return _given_up(state, DepositStatus.CANCELLED, event.reason)
         case TransactionFailed():
-            return replace(state, status=DepositStatus.FAILED, reason=event.reason)
+            return _given_up(state, DepositStatus.FAILED, event.reason)
         case TransactionUnknown():
             return replace(state, status=DepositStatus.UNKNOWN, polls=event.polls)
         case TransactionPending():
@@ -303,12 +342,17 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
         case ResolutionProposed():
             return replace(state, proposal=Proposal.of(event))
         case TransactionResolved():
+            credited = _credited_by(state, event)
             return replace(
                 state,
-                status=DepositStatus(event.target),
+                status=_refunded_status(credited, state.refunds)
+                if credited
+                else DepositStatus(event.target),
                 reason=None,
                 reserved=None,
-                credited=_credited_by(state, event),
+                credited=credited,
+                house=_house_after(state, event),
+                counts_now=bool(state.counted and credited),
                 resolved=True,
                 proposal=None,
             )
@@ -318,11 +362,37 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
             assert_never(event)
 
 
+def _given_up(state: Deposit, status: DepositStatus, reason: str | None) -> Deposit:
+    """Nothing is credited, and nothing counts towards the limits any more."""
+    return replace(state, status=status, reason=reason, counts_now=False)
+
+
+def _refunded_status(credited: Money, refunds: Mapping[UUID, Claim]) -> DepositStatus:
+    """How much of a credited deposit has been refunded; a reversed refund brings it back."""
+    taken = taken_minor(credited, refunds.values())
+    if taken == 0:
+        return DepositStatus.COMPLETED
+    all_of_it = taken >= credited.amount
+    return DepositStatus.REFUNDED if all_of_it else DepositStatus.PARTIALLY_REFUNDED
+
+
 def _credited_by(state: Deposit, event: TransactionResolved) -> Money | None:
     """What stands to the player's credit once the review has ended."""
     if event.target != DepositStatus.COMPLETED:
         return None
     return state.credited or settled_amount(state)
+
+
+def _house_after(state: Deposit, event: TransactionResolved) -> Money | None:
+    """What the house has paid for this deposit, in net, once the books are set right again."""
+    house = state.house
+    for made in event.moves:
+        suspense = accounts.suspense(made.money.currency)
+        sign = (made.source == suspense) - (made.target == suspense)
+        if sign and (house is None or house.currency == made.money.currency):
+            so_far_minor = house.amount if house else 0
+            house = Money(so_far_minor + sign * made.money.amount, made.money.currency)
+    return house if house and house.amount else None
 
 
 def settled_amount(state: Deposit) -> Money:

@@ -11,9 +11,11 @@ from typing import assert_never
 from domain import accounts
 from domain.attempts import EXPIRY_SECONDS, next_poll, parse_reference
 from domain.commands import Command, repeated
+from domain.counters import deposited_counter, instrument_counter, uncounted
 from domain.deposit import Deposit, DepositStatus, settled_amount
 from domain.errors import InvalidTransition, Reason
 from domain.events import (
+    Count,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositCompleted,
@@ -57,6 +59,7 @@ class _Report:
     evidence: Evidence
     provider: Provider
     available_minor: int
+    concerns: tuple[str, ...]
 
     @property
     def header(self) -> Header:
@@ -101,11 +104,13 @@ def hear_deposit(
     *,
     provider: Provider,
     available_minor: int = 0,
+    concerns: tuple[str, ...] = (),
 ) -> DepositEvent | None:
     """What follows from a report; None where this very notice has been acted on.
 
     `available_minor` is the player's available balance in the deposit's currency: a completed
-    deposit that turns out to have failed reserves what is left of it.
+    deposit that turns out to have failed reserves what is left of it. `concerns` are the rules
+    that would forbid the deposit by now: a late success is credited all the same, and says so.
     """
     if evidence.notice_id is not None and evidence.notice_id in state.notices:
         return None
@@ -115,6 +120,7 @@ def hear_deposit(
         evidence=evidence,
         provider=provider,
         available_minor=available_minor,
+        concerns=concerns,
     )
     if state.status is DepositStatus.REVIEW:
         return _noted(report, Disposition.IN_REVIEW)
@@ -136,7 +142,7 @@ def hear_deposit(
             return _after_giving_up(report)
         case DepositStatus.VOIDED:
             return _after_void(report)
-        case DepositStatus.COMPLETED:
+        case DepositStatus.COMPLETED | DepositStatus.PARTIALLY_REFUNDED | DepositStatus.REFUNDED:
             return _after_completion(report)
         case DepositStatus.CREATED | DepositStatus.BLOCKED:
             return _without_attempt(report)
@@ -153,7 +159,9 @@ def _while_open(report: _Report) -> DepositEvent:
         case Outcome.DECLINED:
             return _failed(report, report.evidence.decline_code or Reason.DECLINED)
         case Outcome.VOIDED:
-            return DepositVoided(**report.header, evidence=report.evidence)
+            return DepositVoided(
+                **report.header, counts=report.state.counts_back, evidence=report.evidence
+            )
         case Outcome.RETURNED:
             return _review(report, ReviewReason.CONTRADICTION)
         case Outcome.AUTHORISED:
@@ -190,7 +198,7 @@ def _awaiting_player(report: _Report) -> DepositEvent:
     if state.status is DepositStatus.AUTHORISED:
         return _nothing_final(report) if polled else _noted(report, Disposition.LATE)
     if report.is_overdue:
-        return DepositExpired(**report.header, evidence=report.evidence)
+        return _expired(report)
     if state.status is DepositStatus.AWAITING_PLAYER:
         return _nothing_final(report) if polled else _noted(report, Disposition.DUPLICATE)
     seconds = report.provider.expiry_seconds.get(state.method, EXPIRY_SECONDS["redirect"])
@@ -213,7 +221,7 @@ def _nothing_final(report: _Report) -> DepositEvent:
         return _noted(report, Disposition.LATE if older else Disposition.DUPLICATE)
     waits_for_player = state.status is DepositStatus.AWAITING_PLAYER
     if waits_for_player and report.is_overdue and report.evidence.outcome is Outcome.NOT_FOUND:
-        return DepositExpired(**report.header, evidence=report.evidence)
+        return _expired(report)
     if source is Source.NOTICE and not waits_for_player:
         return TransactionPending(
             **report.header, polls=state.polls, poll_at=None, evidence=report.evidence
@@ -285,14 +293,23 @@ def _without_attempt(report: _Report) -> DepositEvent:
 
 
 def _completed(report: _Report, *, late: bool) -> DepositCompleted:
+    state = report.state
     return DepositCompleted(
         **report.header,
-        player_id=report.state.player_id,
-        provider=report.state.provider,
-        settled=report.state.amount,
-        fee=_fee(report.evidence, report.state.amount.currency),
+        player_id=state.player_id,
+        provider=state.provider,
+        settled=state.amount,
+        fee=_fee(report.evidence, state.amount.currency),
         late=late,
+        concerns=report.concerns if late else (),
+        counts=_credit_counts(state, state.amount) + state.counts_again,
         evidence=report.evidence,
+    )
+
+
+def _expired(report: _Report) -> DepositExpired:
+    return DepositExpired(
+        **report.header, counts=report.state.counts_back, evidence=report.evidence
     )
 
 
@@ -303,6 +320,7 @@ def _failed(report: _Report, reason: str) -> TransactionFailed:
         reason=reason,
         released=None,
         retry_at=None,
+        counts=report.state.counts_back,
         evidence=report.evidence,
     )
 
@@ -322,6 +340,14 @@ def _review(report: _Report, reason: ReviewReason) -> ReviewOpened:
         reserved=Money(reserve_minor, credited.currency) if credited and reserve_minor else None,
         evidence=report.evidence,
     )
+
+
+def _credit_counts(state: Deposit, credited: Money) -> tuple[Count, ...]:
+    """What came in from the instrument, and from the player altogether."""
+    counters = [deposited_counter(state.player_id, credited.currency)]
+    if state.instrument is not None:
+        counters.append(instrument_counter(state.player_id, state.instrument, credited.currency))
+    return tuple(Count(counter=counter, change=credited.amount) for counter in counters)
 
 
 def _fee(evidence: Evidence, currency: str) -> Money | None:
@@ -358,6 +384,7 @@ def resolve_deposit(
         targets=DEPOSIT_TARGETS,
         note=note,
         moves=_moves(state, target),
+        counts=_counts(state, target),
     )
 
 
@@ -370,14 +397,36 @@ def _moves(state: Deposit, target: str) -> tuple[Move, ...]:
     clearing = accounts.clearing(state.provider, currency)
     suspense = accounts.suspense(currency)
     if target == DepositStatus.COMPLETED:
-        if state.credited is None:
-            return move(clearing, available, settled)
-        return move(reserved, available, state.reserved)
+        if state.credited is not None:
+            return move(reserved, available, state.reserved)
+        # What an earlier failure left in suspense belongs to this credit.
+        house = Money(_house_minor(state, currency), currency)
+        rest = Money(settled.amount - abs(house.amount), currency)
+        if house.amount < 0:
+            return move(suspense, available, Money(-house.amount, currency)) + move(
+                clearing, available, rest
+            )
+        return move(clearing, suspense, house) + move(clearing, available, rest)
     if state.credited is None:
         about_money = state.reason in (ReviewReason.MISMATCH, ReviewReason.UNSOLICITED)
         reported = state.reported
         took_money = about_money and reported and reported.outcome is Outcome.SUCCEEDED
-        return move(clearing, suspense, settled) if took_money else ()
+        kept_minor = max(0, -_house_minor(state, currency))
+        kept_now = Money(settled.amount - kept_minor, currency)
+        return move(clearing, suspense, kept_now) if took_money else ()
     recovered_minor = state.reserved.amount if state.reserved else 0
     missing = Money(state.credited.amount - recovered_minor, currency)
     return move(reserved, clearing, state.reserved) + move(suspense, clearing, missing)
+
+
+def _house_minor(state: Deposit, currency: str) -> int:
+    return state.house.amount if state.house and state.house.currency == currency else 0
+
+
+def _counts(state: Deposit, target: str) -> tuple[Count, ...]:
+    """What puts in force, or takes back, whatever is not as `target` has it."""
+    if target == DepositStatus.COMPLETED:
+        credit = () if state.credited else _credit_counts(state, settled_amount(state))
+        return credit + state.counts_again
+    taken_back = uncounted(_credit_counts(state, state.credited)) if state.credited else ()
+    return taken_back + state.counts_back

@@ -3,8 +3,8 @@
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from domain.commands import Command
-from domain.events import NoticeUnmatched, ProviderNoticeReceived
-from domain.outcomes import Evidence, Source
+from domain.events import DisputeNoticeReceived, NoticeUnmatched, ProviderNoticeReceived
+from domain.outcomes import DisputeReport, Evidence, Source
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:tallystick:notice")
 
@@ -15,7 +15,7 @@ def notice_stream(provider: str, message_id: str) -> UUID:
 
 
 def evidence_of(notice: ProviderNoticeReceived) -> Evidence:
-    """What the notice says, to be acted on."""
+    """What the notice says of an attempt, to be acted on."""
     return Evidence(
         source=Source.NOTICE,
         outcome=notice.outcome,
@@ -30,7 +30,24 @@ def evidence_of(notice: ProviderNoticeReceived) -> Evidence:
     )
 
 
-def set_aside(notice: ProviderNoticeReceived, command: Command, reason: str) -> NoticeUnmatched:
+def report_of(notice: DisputeNoticeReceived) -> DisputeReport:
+    """What the notice says of a dispute, to be acted on."""
+    return DisputeReport(
+        source=Source.NOTICE,
+        news=notice.news,
+        stage=notice.stage,
+        reference=notice.reference,
+        dispute_reference=notice.dispute_reference,
+        amount=notice.amount,
+        reason_code=notice.reason_code,
+        evidence_due_at=notice.evidence_due_at,
+        notice_id=notice.originator_id,
+    )
+
+
+def set_aside(
+    notice: ProviderNoticeReceived | DisputeNoticeReceived, command: Command, reason: str
+) -> NoticeUnmatched:
     """Record that the notice is about nothing we know."""
     return NoticeUnmatched(
         **command.header(notice.originator_id, notice.originator_version + 1), reason=reason

@@ -1,6 +1,7 @@
 """What a provider can say about an attempt, whichever provider it is."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -23,7 +24,7 @@ class Outcome(StrEnum):
     VOIDED = "voided"
     """An authorisation was released without a capture."""
     RETURNED = "returned"
-    """A payout that had succeeded came back."""
+    """A payout or refund that had succeeded came back."""
     NOT_FOUND = "not_found"
     """The provider has no record of the attempt."""
     NOT_SENT = "not_sent"
@@ -60,10 +61,14 @@ class Disposition(StrEnum):
     DUPLICATE = "duplicate"
     LATE = "late"
     """Older than what is known already."""
+    EARLY = "early"
+    """It follows from something not heard yet, and takes effect together with it."""
     IN_REVIEW = "in_review"
     """A person is looking at the transaction."""
     UNSOLICITED = "unsolicited"
     """About an attempt that was never made, and no money is involved."""
+    CONTRADICTION = "contradiction"
+    """Against a decision that was final; nothing is moved for it, and a person should look."""
 
 
 class ReviewReason(StrEnum):
@@ -94,3 +99,53 @@ class Evidence:
     decline_code: DeclineCode | None = None
     raw_code: str | None = None
     redirect_url: str | None = None
+
+
+class Standing(StrEnum):
+    """How a refund or dispute stands towards what a deposit captured."""
+
+    OPEN = "open"
+    """It may still take it."""
+    TAKEN = "taken"
+    RELEASED = "released"
+    """It does not take it, or gave it back."""
+
+
+class DisputeStage(StrEnum):
+    """How far a dispute has gone; each stage may follow the one before it."""
+
+    INQUIRY = "inquiry"
+    CHARGEBACK = "chargeback"
+    PRE_ARBITRATION = "pre_arbitration"
+    ARBITRATION = "arbitration"
+
+
+class DisputeNews(StrEnum):
+    """What a provider says about a dispute."""
+
+    OPENED = "opened"
+    EVIDENCE_DUE = "evidence_due"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    FUNDS_WITHDRAWN = "funds_withdrawn"
+    FUNDS_REINSTATED = "funds_reinstated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeReport:
+    """What was heard about a dispute, kept with the event that followed from it."""
+
+    source: Source
+    news: DisputeNews
+    stage: DisputeStage
+    reference: str
+    """Ours, of the contested deposit's attempt."""
+    dispute_reference: str
+    amount: Money | None = None
+    reason_code: str | None = None
+    evidence_due_at: datetime | None = None
+    notice_id: UUID | None = None
+    """Stream of the recorded notice, when `source` is `notice`."""

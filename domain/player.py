@@ -1,4 +1,7 @@
-"""Player: state · decisions · evolve. Who may deposit, and whose payouts may leave."""
+"""Player: state · decisions · evolve. Who may deposit, and whose payouts may leave.
+
+Deposit limits are decided in `limits.py`, holds in `holds.py`; their state is here.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,11 +11,14 @@ from typing import assert_never
 from uuid import UUID
 
 from domain.commands import Command, remember, repeated
-from domain.errors import NothingToChange
+from domain.counters import Window
+from domain.errors import ExclusionInvalid, ExclusionRunning, NothingToChange
 from domain.events import (
     ExclusionEnded,
     HoldLifted,
     HoldPlaced,
+    InstrumentRegistered,
+    LimitSet,
     PlayerEvent,
     PlayerExcluded,
     PlayerRegistered,
@@ -28,6 +34,45 @@ class Verification(StrEnum):
     FULL = "full"
 
 
+class HoldKind(StrEnum):
+    """What a hold is about; who may lift it depends on that."""
+
+    PAYMENT = "payment"
+    FRAUD = "fraud"
+    AML = "aml"
+    SUPPORT = "support"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How much a player may pay in per window, and what they have asked for from later on."""
+
+    limit_minor: int | None
+    """In force until `pending_at`; None: no limit."""
+    pending_minor: int | None = None
+    """In force from `pending_at`; None: no limit any more."""
+    pending_at: datetime | None = None
+    """None: no change has been asked for."""
+
+    def is_pending(self, now: datetime) -> bool:
+        """Whether a change is still to come."""
+        return self.pending_at is not None and now < self.pending_at
+
+    def in_force(self, now: datetime) -> int | None:
+        """What holds at `now`, in minor units; None: no limit."""
+        if self.pending_at is None or self.is_pending(now):
+            return self.limit_minor
+        return self.pending_minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """A card, account or wallet: where it has been used first."""
+
+    provider: str
+    method: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Player:
     """The platform's customer, known here by an opaque id."""
@@ -35,11 +80,33 @@ class Player:
     id: UUID
     version: int
     registered_at: datetime
+    updated_at: datetime
     jurisdiction: str | None
     verification: Verification
+    time_zone: str
+    """IANA name: where the player's days begin."""
     excluded: bool = False
-    on_hold: bool = False
+    """The bare flag, as last recorded; `is_excluded` also looks at the clock."""
+    excluded_until: datetime | None = None
+    """None while excluded: until somebody ends it."""
+    limits: Mapping[tuple[Window, str], Limit]
+    """By window and currency."""
+    holds: frozenset[HoldKind] = frozenset()
+    instruments: Mapping[str, Instrument]
+    """By fingerprint, oldest first."""
     commands: Mapping[UUID, str]
+
+    @property
+    def on_hold(self) -> bool:
+        """Whether payouts are stopped, whatever the kind of hold."""
+        return bool(self.holds)
+
+    def is_excluded(self, now: datetime) -> bool:
+        """Whether the player may not deposit at `now`: an exclusion is over at its `until`."""
+        return self.excluded and (self.excluded_until is None or now < self.excluded_until)
+
+
+# --- decisions ----------------------------------------------------------------------------------
 
 
 def register_player(
@@ -48,15 +115,24 @@ def register_player(
     *,
     jurisdiction: str | None = None,
     verification: Verification = Verification.NONE,
+    time_zone: str = "UTC",
 ) -> PlayerRegistered:
-    """Make the player known."""
+    """Make the player known. Whether there is such a time zone is checked at the edges."""
     return PlayerRegistered(
-        **command.header(player_id, 1), jurisdiction=jurisdiction, verification=verification
+        **command.header(player_id, 1),
+        jurisdiction=jurisdiction,
+        verification=verification,
+        time_zone=time_zone,
     )
 
 
 def change_verification(
-    state: Player, command: Command, *, verification: Verification, jurisdiction: str | None
+    state: Player,
+    command: Command,
+    *,
+    verification: Verification,
+    jurisdiction: str | None,
+    time_zone: str,
 ) -> VerificationChanged | None:
     """Record how well the player's identity is known; None if this command did so already.
 
@@ -65,54 +141,87 @@ def change_verification(
     """
     if repeated(state.commands, command):
         return None
-    if (state.verification, state.jurisdiction) == (verification, jurisdiction):
+    known = (state.verification, state.jurisdiction, state.time_zone)
+    if known == (verification, jurisdiction, time_zone):
         raise NothingToChange
     return VerificationChanged(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         verification=verification,
         jurisdiction=jurisdiction,
+        time_zone=time_zone,
     )
 
 
 def set_exclusion(
-    state: Player, command: Command, *, excluded: bool, reason: str
+    state: Player,
+    command: Command,
+    *,
+    excluded: bool,
+    reason: str,
+    until: datetime | None = None,
 ) -> PlayerExcluded | ExclusionEnded | None:
-    """Begin or end the player's exclusion from deposits; None if this command did so already.
+    """Begin, extend or end the player's exclusion; None if this command did so already.
+
+    An exclusion with an `until` can be extended but neither shortened nor ended before; one
+    without lasts until somebody ends it. `until` has no meaning when ending.
 
     Raises:
         NothingToChange: it is so already.
+        ExclusionInvalid: it would be over before it begins.
+        ExclusionRunning: it would end before the time it was set for.
     """
     if repeated(state.commands, command):
         return None
-    if state.excluded == excluded:
+    header = command.header(state.id, state.version + 1)
+    if excluded:
+        _check_exclusion(state, command.now, until)
+        return PlayerExcluded(
+            **header, request_digest=command.request_digest, reason=reason, until=until
+        )
+    if not state.excluded:
         raise NothingToChange
-    event = PlayerExcluded if excluded else ExclusionEnded
-    return event(
-        **command.header(state.id, state.version + 1),
-        request_digest=command.request_digest,
-        reason=reason,
-    )
+    if state.excluded_until is not None and state.is_excluded(command.now):
+        raise ExclusionRunning
+    return ExclusionEnded(**header, request_digest=command.request_digest, reason=reason)
 
 
-def set_hold(
-    state: Player, command: Command, *, on_hold: bool, reason: str
-) -> HoldPlaced | HoldLifted | None:
-    """Stop the player's payouts, or let them go again; None if this command did so already.
+def _check_exclusion(state: Player, now: datetime, until: datetime | None) -> None:
+    if until is not None and until <= now:
+        raise ExclusionInvalid
+    if not state.is_excluded(now):
+        return
+    if until == state.excluded_until:
+        raise NothingToChange
+    if until is not None and (state.excluded_until is None or until < state.excluded_until):
+        raise ExclusionRunning
 
-    Raises:
-        NothingToChange: it is so already.
+
+def register_instrument(
+    state: Player,
+    command: Command,
+    *,
+    instrument: str,
+    provider: str,
+    method: str,
+    ahead: int = 1,
+) -> InstrumentRegistered | None:
+    """Remember a card, account or wallet on its first use; None if it is known.
+
+    `ahead`: how many versions after the player's own the event is, 1 unless others of the same
+    append come before it.
     """
-    if repeated(state.commands, command):
+    if instrument in state.instruments:
         return None
-    if state.on_hold == on_hold:
-        raise NothingToChange
-    event = HoldPlaced if on_hold else HoldLifted
-    return event(
-        **command.header(state.id, state.version + 1),
-        request_digest=command.request_digest,
-        reason=reason,
+    return InstrumentRegistered(
+        **command.header(state.id, state.version + ahead),
+        instrument=instrument,
+        provider=provider,
+        method=method,
     )
+
+
+# --- evolve -------------------------------------------------------------------------------------
 
 
 def evolve_player(state: Player | None, event: PlayerEvent) -> Player:
@@ -122,8 +231,12 @@ def evolve_player(state: Player | None, event: PlayerEvent) -> Player:
             id=event.originator_id,
             version=event.originator_version,
             registered_at=event.occurred_at,
+            updated_at=event.occurred_at,
             jurisdiction=event.jurisdiction,
             verification=Verification(event.verification),
+            time_zone=event.time_zone,
+            limits={},
+            instruments={},
             commands={},
         )
     if state is None:
@@ -131,6 +244,7 @@ def evolve_player(state: Player | None, event: PlayerEvent) -> Player:
     return replace(
         _changed(state, event),
         version=event.originator_version,
+        updated_at=event.occurred_at,
         commands=remember(state.commands, event),
     )
 
@@ -144,17 +258,37 @@ def _changed(state: Player, event: PlayerEvent) -> Player:
                 state,
                 verification=Verification(event.verification),
                 jurisdiction=event.jurisdiction,
+                time_zone=event.time_zone,
             )
+        case LimitSet():
+            key = (Window(event.window), event.currency)
+            return replace(
+                state, limits={**state.limits, key: _limit(state.limits.get(key), event)}
+            )
+        case InstrumentRegistered():
+            used = Instrument(provider=event.provider, method=event.method)
+            return replace(state, instruments={**state.instruments, event.instrument: used})
         case PlayerExcluded():
-            return replace(state, excluded=True)
+            return replace(state, excluded=True, excluded_until=event.until)
         case ExclusionEnded():
-            return replace(state, excluded=False)
+            return replace(state, excluded=False, excluded_until=None)
         case HoldPlaced():
-            return replace(state, on_hold=True)
+            return replace(state, holds=state.holds | {HoldKind(event.hold)})
         case HoldLifted():
-            return replace(state, on_hold=False)
+            return replace(state, holds=state.holds - {HoldKind(event.hold)})
         case _:
             assert_never(event)
+
+
+def _limit(standing: Limit | None, event: LimitSet) -> Limit:
+    """The limit after `event`: what was in force stays so until the change takes effect."""
+    if event.effective_at <= event.occurred_at:
+        return Limit(limit_minor=event.limit_minor)
+    return Limit(
+        limit_minor=standing.in_force(event.occurred_at) if standing else None,
+        pending_minor=event.limit_minor,
+        pending_at=event.effective_at,
+    )
 
 
 def fold_player(state: Player | None, events: Iterable[PlayerEvent]) -> Player | None:

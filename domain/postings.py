@@ -6,20 +6,49 @@ Source: the table of postings in docs/architecture.md.
 from dataclasses import dataclass
 from typing import assert_never
 
-from domain.accounts import available, clearing, fees, reserved
+from domain.accounts import available, chargebacks, clearing, fees, fx, reserved
 from domain.events import (
+    AdjustmentApproved,
+    AdjustmentRejected,
+    AdjustmentRequested,
+    ApprovalPolicyProposed,
+    ApprovalPolicyPublished,
+    ConversionAccepted,
+    ConversionExecuted,
+    ConversionExpired,
+    ConversionQuoted,
+    ConversionRejected,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
     DepositCancelled,
     DepositCompleted,
+    DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeTracked,
     DepositExpired,
+    DepositRefundTracked,
     DepositVoided,
+    DisputeAccepted,
+    DisputeAcknowledged,
+    DisputeAnswerDelayed,
+    DisputeEvidenceDue,
+    DisputeEvidenceSubmitted,
+    DisputeExpired,
+    DisputeFundsReinstated,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeNewsNoted,
+    DisputeNoticeReceived,
+    DisputeOpened,
+    DisputeWithdrawn,
+    DisputeWon,
     ExclusionEnded,
     HoldLifted,
     HoldPlaced,
+    InstrumentRegistered,
     LedgerEvent,
+    LimitSet,
     NoticeNoted,
     NoticeUnmatched,
     PlayerExcluded,
@@ -28,6 +57,14 @@ from domain.events import (
     ProviderPaused,
     ProviderRegistered,
     ProviderResumed,
+    RateTablePublished,
+    RefundApprovalAwaited,
+    RefundApproved,
+    RefundCancelled,
+    RefundRejected,
+    RefundRequested,
+    RefundReversed,
+    RefundSucceeded,
     ResolutionProposed,
     ReviewOpened,
     TransactionFailed,
@@ -36,6 +73,8 @@ from domain.events import (
     TransactionSubmitted,
     TransactionUnknown,
     VerificationChanged,
+    WagerRecorded,
+    WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
     WithdrawalCancelled,
@@ -50,6 +89,7 @@ from domain.events import (
     WithdrawalReleased,
     WithdrawalRequested,
     WithdrawalReturned,
+    WithdrawalScored,
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
@@ -79,6 +119,9 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
         case (
             WithdrawalRejected(player_id=player, released=released)
             | WithdrawalCancelled(player_id=player, released=released)
+            | RefundRejected(player_id=player, released=released)
+            | RefundCancelled(player_id=player, released=released)
+            | ConversionRejected(player_id=player, released=released)
             | TransactionFailed(player_id=player, released=released)
         ):
             if released is None:
@@ -97,8 +140,37 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             return move(
                 available(player, amount.currency), reserved(player, amount.currency), amount
             )
-        case TransactionResolved(moves=moves):
+        case TransactionResolved(moves=moves) | AdjustmentApproved(moves=moves):
             return sum((move(m.source, m.target, m.money) for m in moves), ())
+        case WithdrawalAmended(player_id=player, released=Money() as amount):
+            currency = amount.currency
+            return move(reserved(player, currency), available(player, currency), amount)
+        case RefundRequested(player_id=player, amount=amount, reserved=True):
+            currency = amount.currency
+            return move(available(player, currency), reserved(player, currency), amount)
+        case RefundSucceeded(player_id=player, provider=provider, amount=amount, fee=fee):
+            currency = amount.currency
+            return move(reserved(player, currency), clearing(provider, currency), amount) + (
+                move(fees(currency), clearing(provider, currency), fee)
+            )
+        case RefundReversed(player_id=player, provider=provider, amount=amount):
+            currency = amount.currency
+            return move(clearing(provider, currency), available(player, currency), amount)
+        case ConversionAccepted(player_id=player, source=amount, reserved=True):
+            currency = amount.currency
+            return move(available(player, currency), reserved(player, currency), amount)
+        case ConversionExecuted(player_id=player, source=source, target=target, spread=spread):
+            return (
+                move(reserved(player, source.currency), fx(source.currency), source)
+                + move(fx(target.currency), available(player, target.currency), target)
+                + move(fx(target.currency), fees(target.currency), spread)
+            )
+        case DisputeFundsWithdrawn(provider=provider, amount=amount):
+            currency = amount.currency
+            return move(chargebacks(currency), clearing(provider, currency), amount)
+        case DisputeFundsReinstated(provider=provider, amount=amount):
+            currency = amount.currency
+            return move(clearing(provider, currency), chargebacks(currency), amount)
         case (
             DepositCreated()
             | DepositBlocked()
@@ -136,6 +208,37 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             | ProviderRegistered()
             | ProviderPaused()
             | ProviderResumed()
+            | DepositRefundTracked()
+            | DepositDisputeTracked()
+            | DepositConcernsReviewed()
+            | WithdrawalAmended()
+            | WithdrawalScored()
+            | RefundRequested()
+            | RefundApprovalAwaited()
+            | RefundApproved()
+            | ConversionQuoted()
+            | ConversionExpired()
+            | ConversionAccepted()
+            | DisputeOpened()
+            | DisputeEvidenceDue()
+            | DisputeEvidenceSubmitted()
+            | DisputeAccepted()
+            | DisputeAcknowledged()
+            | DisputeAnswerDelayed()
+            | DisputeExpired()
+            | DisputeWon()
+            | DisputeLost()
+            | DisputeWithdrawn()
+            | DisputeNewsNoted()
+            | AdjustmentRequested()
+            | AdjustmentRejected()
+            | DisputeNoticeReceived()
+            | LimitSet()
+            | InstrumentRegistered()
+            | WagerRecorded()
+            | ApprovalPolicyProposed()
+            | ApprovalPolicyPublished()
+            | RateTablePublished()
         ):
             return ()
         case _:

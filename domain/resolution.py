@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain.commands import Command
 from domain.errors import EvidenceMissing, InvalidResolution, SelfApproval
-from domain.events import Move, ResolutionProposed, TransactionResolved
+from domain.events import Count, Move, ResolutionProposed, TransactionResolved
 from domain.money import Money
 
 
@@ -20,11 +20,17 @@ class Proposal:
     target: str
     note: str
     command_id: UUID
+    leg: int | None = None
+    """Which part of a payout it is about; None where the transaction has no parts."""
 
     @classmethod
     def of(cls, event: ResolutionProposed) -> "Proposal":
         return cls(
-            person=event.person, target=event.target, note=event.note, command_id=event.command_id
+            person=event.person,
+            target=event.target,
+            note=event.note,
+            command_id=event.command_id,
+            leg=event.leg,
         )
 
 
@@ -39,10 +45,13 @@ def propose_or_agree(
     targets: frozenset[str],
     note: str,
     moves: tuple[Move, ...],
+    leg: int | None = None,
+    counts: tuple[Count, ...] = (),
 ) -> ResolutionProposed | TransactionResolved:
     """The first person's word is a proposal; a second person's, for the same target, decides.
 
-    A different target from a second person replaces the proposal.
+    A different target, or another leg, replaces the proposal. `moves` and `counts` are what
+    follows once a second person agrees.
 
     Raises:
         InvalidResolution: a review of this kind cannot end in `target`.
@@ -56,12 +65,13 @@ def propose_or_agree(
     if not note.strip():
         raise EvidenceMissing
     header = command.header(transaction_id, version + 1)
-    if proposal is None or proposal.target != target:
+    if proposal is None or (proposal.target, proposal.leg) != (target, leg):
         return ResolutionProposed(
             **header,
             request_digest=command.request_digest,
             person=command.person,
             target=target,
+            leg=leg,
             note=note,
         )
     if proposal.person == command.person:
@@ -74,6 +84,8 @@ def propose_or_agree(
         target=target,
         note=note,
         moves=moves,
+        leg=leg,
+        counts=counts,
     )
 
 

@@ -1,18 +1,19 @@
 """Withdrawal: state · evolve. A player's request to be paid, from request to receipt.
 
-Decisions of people are in `withdrawal_decisions.py`, reports of providers in
+The money goes out in legs (`legs.py`), each with attempts of its own; where the withdrawal stands
+follows from them, see `withdrawal_status.py`. Decisions of people are in
+`withdrawal_decisions.py`, what is sent in `withdrawal_sending.py`, reports of providers in
 `withdrawal_reports.py`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
+from domain.approvals import ANYBODY, Approval, Parts, parts_of
 from domain.commands import remember
-from domain.errors import Reason
 from domain.events import (
     NoticeNoted,
     ResolutionProposed,
@@ -22,6 +23,7 @@ from domain.events import (
     TransactionResolved,
     TransactionSubmitted,
     TransactionUnknown,
+    WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
     WithdrawalCancelled,
@@ -37,57 +39,18 @@ from domain.events import (
     WithdrawalReleased,
     WithdrawalRequested,
     WithdrawalReturned,
+    WithdrawalScored,
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
+from domain.legs import Leg, LegEvent, LegStatus, evolve_leg, leg_of, planned
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome
+from domain.outcomes import Evidence
 from domain.resolution import Proposal
+from domain.roles import Groups
+from domain.withdrawal_status import WithdrawalStatus, status_of
 
-
-class WithdrawalStatus(StrEnum):
-    """Where a withdrawal stands; `screen_word` is what people read."""
-
-    REQUESTED = "requested"
-    SCREENING = "screening"
-    UNDER_REVIEW = "under_review"
-    INFO_REQUIRED = "info_required"
-    HELD = "held"
-    APPROVED = "approved"
-    QUEUED = "queued"
-    SUBMITTED = "submitted"
-    PROCESSING = "processing"
-    UNKNOWN = "unknown"
-    PAID = "paid"
-    RETURNED = "returned"
-    FAILED = "failed"
-    REJECTED = "rejected"
-    CANCELLED = "cancelled"
-    REVIEW = "review"
-
-    @property
-    def screen_word(self) -> str:
-        return _SCREEN_WORDS[self]
-
-
-_SCREEN_WORDS = {
-    WithdrawalStatus.REQUESTED: "Requested",
-    WithdrawalStatus.SCREENING: "Requested",
-    WithdrawalStatus.UNDER_REVIEW: "Under Review",
-    WithdrawalStatus.INFO_REQUIRED: "Under Review",
-    WithdrawalStatus.HELD: "Under Review",
-    WithdrawalStatus.APPROVED: "Approved",
-    WithdrawalStatus.QUEUED: "Approved",
-    WithdrawalStatus.SUBMITTED: "Processing",
-    WithdrawalStatus.PROCESSING: "Processing",
-    WithdrawalStatus.UNKNOWN: "Processing",
-    WithdrawalStatus.REVIEW: "Processing",
-    WithdrawalStatus.PAID: "Completed",
-    WithdrawalStatus.RETURNED: "Failed",
-    WithdrawalStatus.FAILED: "Failed",
-    WithdrawalStatus.REJECTED: "Rejected",
-    WithdrawalStatus.CANCELLED: "Cancelled",
-}
+__all__ = ["Withdrawal", "WithdrawalStatus", "evolve_withdrawal", "fold_withdrawal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +59,9 @@ class Withdrawal:
 
     id: UUID
     version: int
-    status: WithdrawalStatus
+    decision: WithdrawalStatus
+    """How far people and rules are: requested, screening, under_review, info_required, held,
+    approved, rejected or cancelled."""
     player_id: UUID
     provider: str
     method: str
@@ -105,35 +70,92 @@ class Withdrawal:
     metadata: Mapping[str, str]
     requested_by: str
     """The person whose key made the request: they cannot approve it."""
+    amended_by: frozenset[str] = frozenset()
+    """They cannot approve it either."""
     created_at: datetime
     updated_at: datetime
-    reserved: bool
-    """The amount stands on the player's reserved account because of this withdrawal."""
-    reason: str | None = None
+    legs: tuple[Leg, ...]
+    closed_loop: bool
+    """Every leg goes to an instrument the player has paid in with, or they never paid in."""
+    score: int | None = None
+    """0 to 100; None: nobody has said."""
+    high: tuple[str, ...] = ()
+    """Indicators of high severity."""
+    screened: bool = False
+    """As it is now: neither amended nor scored again since."""
     screening_reasons: tuple[str, ...] = ()
-    approvals_required: int = 0
-    approvals: frozenset[str] = frozenset()
-    """Persons who agreed."""
-    attempt: int = 0
+    required: Groups = ()
+    """One person for each group, who has any role of it."""
+    approval_seconds: int = 0
+    """How long an approval counts."""
+    approvals: tuple[Approval, ...] = ()
+    """The latest of each person, whether or not it still counts."""
+    cleared: Approval | None = None
+    """What the payout was approved as, by the last person or by the policy."""
+    decision_reason: str | None = None
+    """Why it was rejected or cancelled."""
     reference: str | None = None
-    """Of the latest attempt, once submitted."""
-    polls: int = 0
-    retry_at: datetime | None = None
-    reported: Evidence | None = None
-    """What opened the latest review."""
-    resolved: bool = False
-    """Two people ended the review: what it was about is not judged again."""
-    paid: bool = False
-    """The provider has taken the money to the player, and it has not come back."""
-    paid_reference: str | None = None
-    """Of the attempt that paid, which need not be the latest."""
-    at_house_expense: bool = False
-    """It was paid although the funds had gone back to the player."""
+    """Of the attempt submitted last."""
     provider_reference: str | None = None
-    proposal: Proposal | None = None
     notices: frozenset[UUID] = frozenset()
     commands: Mapping[UUID, str]
     """Request digest by command id."""
+
+    @property
+    def status(self) -> WithdrawalStatus:
+        """Where it stands, see `status_of`."""
+        return status_of(self.decision, self.legs)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it stands there: of a review first, then of a rejection, then of a leg."""
+        reviewed = [leg.reason for leg in self.legs if leg.status is LegStatus.REVIEW]
+        if reviewed:
+            return reviewed[0]
+        if any(leg.status is LegStatus.RELEASED for leg in self.legs):
+            return self.decision_reason
+        return next((leg.reason for leg in self.legs if leg.reason), None)
+
+    @property
+    def reserved(self) -> bool:
+        """Some of the amount stands on the player's reserved account because of it."""
+        return any(leg.reserved for leg in self.legs)
+
+    @property
+    def reserved_minor(self) -> int:
+        """How much stands there, in minor units."""
+        return sum(leg.amount.amount for leg in self.legs if leg.reserved)
+
+    @property
+    def attempt(self) -> int:
+        """The number of the latest attempt of any leg; 0: there is none."""
+        return max(leg.attempt for leg in self.legs)
+
+    @property
+    def polls(self) -> int:
+        """How often the provider was asked about the leg that was asked about most."""
+        return max(leg.polls for leg in self.legs)
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the next leg is due for another attempt."""
+        return min((leg.retry_at for leg in self.legs if leg.retry_at), default=None)
+
+    @property
+    def proposal(self) -> Proposal | None:
+        """How the first review that somebody has a proposal for should end."""
+        return next((leg.proposal for leg in self.legs if leg.proposal), None)
+
+    @property
+    def parts(self) -> Parts:
+        """What people agree to."""
+        return parts_of(
+            amount=self.amount,
+            instrument=self.instrument,
+            legs=[leg.plan for leg in self.legs],
+            score=self.score,
+            high=self.high,
+        )
 
 
 def evolve_withdrawal(state: Withdrawal | None, event: WithdrawalEvent) -> Withdrawal:
@@ -158,7 +180,7 @@ def _requested(event: WithdrawalRequested) -> Withdrawal:
     return Withdrawal(
         id=event.originator_id,
         version=event.originator_version,
-        status=WithdrawalStatus.REQUESTED,
+        decision=WithdrawalStatus.REQUESTED,
         player_id=event.player_id,
         provider=event.provider,
         method=event.method,
@@ -168,7 +190,8 @@ def _requested(event: WithdrawalRequested) -> Withdrawal:
         requested_by=event.actor.partition(":")[2],
         created_at=event.occurred_at,
         updated_at=event.occurred_at,
-        reserved=event.reserved,
+        legs=planned(event.legs, reserved=event.reserved),
+        closed_loop=event.closed_loop,
         commands={event.command_id: event.request_digest},
     )
 
@@ -177,140 +200,140 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
     match event:
         case WithdrawalRequested():
             raise ValueError("a withdrawal is requested once")
+        case WithdrawalAmended():
+            return _amended(state, event)
+        case WithdrawalScored():
+            scored = replace(state, score=event.score, high=event.high, screened=False)
+            under_review = state.decision is WithdrawalStatus.UNDER_REVIEW
+            return _to_be_screened(scored) if under_review else scored
         case WithdrawalScreeningStarted():
-            return replace(state, status=WithdrawalStatus.SCREENING)
+            return replace(state, decision=WithdrawalStatus.SCREENING)
         case WithdrawalScreened():
-            review = event.approvals_required > 0
+            review = bool(event.required)
             return replace(
                 state,
-                status=WithdrawalStatus.UNDER_REVIEW if review else WithdrawalStatus.SCREENING,
+                decision=WithdrawalStatus.UNDER_REVIEW if review else WithdrawalStatus.SCREENING,
+                screened=True,
                 screening_reasons=event.reasons,
-                approvals_required=event.approvals_required,
+                required=event.required,
+                approval_seconds=event.approval_seconds,
             )
         case WithdrawalApprovalGiven():
-            return replace(state, approvals=state.approvals | {event.person})
+            return _agreed(state, event)
         case WithdrawalApproved():
-            approvals = state.approvals | {event.person} if event.person else state.approvals
-            return replace(state, status=WithdrawalStatus.APPROVED, approvals=approvals)
+            agreed = _agreed(state, event) if event.person else state
+            return replace(
+                agreed, decision=WithdrawalStatus.APPROVED, cleared=_approval(state, event)
+            )
         case WithdrawalInformationRequested():
-            return replace(state, status=WithdrawalStatus.INFO_REQUIRED)
+            return replace(state, decision=WithdrawalStatus.INFO_REQUIRED)
         case WithdrawalInformationProvided() | WithdrawalReleased():
-            return replace(state, status=WithdrawalStatus.UNDER_REVIEW)
+            return _review_again(state)
         case WithdrawalHeld():
-            return replace(state, status=WithdrawalStatus.HELD)
+            return replace(state, decision=WithdrawalStatus.HELD)
         case WithdrawalRecalled():
-            return replace(
-                state,
-                status=WithdrawalStatus.UNDER_REVIEW,
-                approvals=frozenset(),
-                approvals_required=max(state.approvals_required, 1),
-                screening_reasons=(*state.screening_reasons, event.reason),
-            )
+            return _recalled(state, event)
         case WithdrawalRejected():
-            return replace(
-                state, status=WithdrawalStatus.REJECTED, reason=event.reason, reserved=False
-            )
+            return _taken_back(state, WithdrawalStatus.REJECTED, event.reason)
         case WithdrawalCancelled():
-            return replace(
-                state, status=WithdrawalStatus.CANCELLED, reason=event.reason, reserved=False
-            )
-        case _:
-            return _at_provider(state, event)
-
-
-def _at_provider(
-    state: Withdrawal,
-    event: WithdrawalQueued
-    | WithdrawalProcessing
-    | WithdrawalPaid
-    | WithdrawalReturned
-    | TransactionSubmitted
-    | TransactionPending
-    | TransactionUnknown
-    | TransactionFailed
-    | NoticeNoted
-    | ReviewOpened
-    | ResolutionProposed
-    | TransactionResolved,
-) -> Withdrawal:
-    match event:
-        case WithdrawalQueued():
-            return replace(
-                state, status=WithdrawalStatus.QUEUED, attempt=event.attempt, retry_at=None
-            )
-        case TransactionSubmitted():
-            return replace(
-                state, status=WithdrawalStatus.SUBMITTED, reference=event.reference, polls=0
-            )
-        case WithdrawalProcessing():
-            return replace(state, status=WithdrawalStatus.PROCESSING, polls=event.polls)
-        case TransactionPending():
-            return replace(state, polls=event.polls)
-        case TransactionUnknown():
-            return replace(state, status=WithdrawalStatus.UNKNOWN, polls=event.polls)
-        case WithdrawalPaid():
-            return replace(
-                state,
-                status=WithdrawalStatus.PAID,
-                reason=None,
-                reserved=False,
-                paid=True,
-                paid_reference=event.evidence.reference,
-            )
-        case WithdrawalReturned():
-            return replace(
-                state, status=WithdrawalStatus.RETURNED, reason=Reason.RETURNED, paid=False
-            )
-        case TransactionFailed():
-            return replace(
-                state,
-                status=WithdrawalStatus.FAILED,
-                reason=event.reason,
-                reserved=state.reserved and event.released is None,
-                retry_at=event.retry_at,
-            )
-        case ReviewOpened():
-            return replace(
-                state,
-                status=WithdrawalStatus.REVIEW,
-                reason=event.reason,
-                reported=event.evidence,
-                resolved=False,
-                retry_at=None,
-                proposal=None,
-            )
-        case ResolutionProposed():
-            return replace(state, proposal=Proposal.of(event))
-        case TransactionResolved():
-            return _resolved(state, event)
-        case NoticeNoted():
-            return state
+            return _taken_back(state, WithdrawalStatus.CANCELLED, event.reason)
+        case (
+            WithdrawalQueued()
+            | WithdrawalProcessing()
+            | WithdrawalPaid()
+            | WithdrawalReturned()
+            | TransactionSubmitted()
+            | TransactionPending()
+            | TransactionUnknown()
+            | TransactionFailed()
+            | NoticeNoted()
+            | ReviewOpened()
+            | ResolutionProposed()
+            | TransactionResolved()
+        ):
+            return _of_a_leg(state, event)
         case _:
             assert_never(event)
 
 
-def _resolved(state: Withdrawal, event: TransactionResolved) -> Withdrawal:
-    paid = event.target == WithdrawalStatus.PAID
-    by_the_house = not state.reserved and (not state.paid or state.at_house_expense)
-    return replace(
+def _of_a_leg(state: Withdrawal, event: LegEvent) -> Withdrawal:
+    about = leg_of(state.legs, event)
+    changed = evolve_leg(about, event)
+    reference = event.reference if isinstance(event, TransactionSubmitted) else state.reference
+    legs = tuple(changed if leg is about else leg for leg in state.legs)
+    return replace(state, legs=legs, reference=reference)
+
+
+def _amended(state: Withdrawal, event: WithdrawalAmended) -> Withdrawal:
+    """What is held, or waits for the player, still does so; it is screened again afterwards."""
+    amended = replace(
         state,
-        status=WithdrawalStatus(event.target),
-        reason=None,
-        reserved=False,
-        paid=paid,
-        paid_reference=_paid_reference(state) if paid else None,
-        at_house_expense=paid and by_the_house,
-        resolved=True,
-        proposal=None,
+        amount=event.amount,
+        instrument=event.instrument,
+        legs=planned(event.legs, reserved=True),
+        closed_loop=event.closed_loop,
+        amended_by=state.amended_by | {event.actor.partition(":")[2]},
+        screened=False,
+    )
+    stopped = state.decision in (WithdrawalStatus.HELD, WithdrawalStatus.INFO_REQUIRED)
+    return amended if stopped else _to_be_screened(amended)
+
+
+def _to_be_screened(state: Withdrawal) -> Withdrawal:
+    return replace(state, decision=WithdrawalStatus.REQUESTED, screening_reasons=(), required=())
+
+
+def _review_again(state: Withdrawal) -> Withdrawal:
+    """Who has to agree is known only if nothing it depends on has changed since."""
+    if not state.screened:
+        return _to_be_screened(state)
+    return replace(state, decision=WithdrawalStatus.UNDER_REVIEW)
+
+
+def _agreed(state: Withdrawal, event: WithdrawalApprovalGiven | WithdrawalApproved) -> Withdrawal:
+    others = (known for known in state.approvals if known.person != event.person)
+    return replace(state, approvals=(*others, _approval(state, event)))
+
+
+def _approval(state: Withdrawal, event: WithdrawalApprovalGiven | WithdrawalApproved) -> Approval:
+    return Approval(
+        person=event.person,
+        role=event.role,
+        at=event.occurred_at,
+        version=event.originator_version,
+        snapshot=event.snapshot,
+        parts=state.parts,
     )
 
 
-def _paid_reference(state: Withdrawal) -> str | None:
-    """Of the attempt that a review found to have paid."""
-    reported = state.reported
-    if state.paid_reference is None and reported and reported.outcome is Outcome.SUCCEEDED:
-        return reported.reference
-    return state.paid_reference or state.reference
+def _recalled(state: Withdrawal, event: WithdrawalRecalled) -> Withdrawal:
+    """Legs that have not been sent wait for a decision again, whatever became of the others."""
+    waiting = (LegStatus.QUEUED, LegStatus.FAILED)
+    legs = tuple(
+        replace(leg, status=LegStatus.PLANNED, retry_at=None)
+        if leg.status in waiting and leg.reserved
+        else leg
+        for leg in state.legs
+    )
+    recalled = replace(
+        state,
+        legs=legs,
+        approvals=tuple(replace(approval, recalled=True) for approval in state.approvals),
+        cleared=None,
+        required=state.required or (ANYBODY,),
+        screening_reasons=(*state.screening_reasons, event.reason),
+    )
+    return _review_again(recalled)
+
+
+def _taken_back(state: Withdrawal, decision: WithdrawalStatus, reason: str) -> Withdrawal:
+    legs = tuple(
+        replace(leg, status=LegStatus.RELEASED, reserved=False, retry_at=None)
+        if leg.is_unsent
+        else leg
+        for leg in state.legs
+    )
+    return replace(state, decision=decision, decision_reason=reason, legs=legs)
 
 
 def _heard(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:

@@ -1,14 +1,22 @@
 """What people and rules decide about a withdrawal before any money leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from domain.approvals import ApprovalPolicy, screen
-from domain.attempts import first_poll, parse_reference, reference
+from domain.approvals import screen
+from domain.closed_loop import Plan
 from domain.commands import Command, repeated
-from domain.errors import AlreadyApproved, InvalidTransition, Reason, SelfApproval
+from domain.errors import (
+    AlreadyApproved,
+    AmountMayOnlyFall,
+    CancellationNotAllowed,
+    InvalidTransition,
+    NothingToChange,
+    Reason,
+    SelfApproval,
+)
 from domain.events import (
-    TransactionSubmitted,
+    WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
     WithdrawalCancelled,
@@ -16,21 +24,50 @@ from domain.events import (
     WithdrawalHeld,
     WithdrawalInformationProvided,
     WithdrawalInformationRequested,
-    WithdrawalQueued,
-    WithdrawalRecalled,
     WithdrawalRejected,
     WithdrawalReleased,
     WithdrawalRequested,
+    WithdrawalScored,
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
+from domain.legs import Leg, LegStatus, net_counts, taken, taken_by_plan
 from domain.money import Money
 from domain.player import Player
+from domain.policy import Policy
 from domain.provider import Provider
+from domain.roles import missing_after, missing_groups
 from domain.withdrawal import Withdrawal, WithdrawalStatus
+from domain.withdrawal_approvals import counting, snapshot
+from domain.withdrawal_sending import (
+    planned_legs,
+    queue_legs,
+    retry_withdrawal,
+    submit_withdrawal,
+)
+
+__all__ = [
+    "amend_withdrawal",
+    "approve_withdrawal",
+    "cancel_withdrawal",
+    "hold_withdrawal",
+    "provide_information",
+    "reject_withdrawal",
+    "release_withdrawal",
+    "request_information",
+    "request_withdrawal",
+    "retry_withdrawal",
+    "score_withdrawal",
+    "screen_withdrawal",
+    "submit_withdrawal",
+]
 
 _CANCELLABLE = frozenset(
     {WithdrawalStatus.REQUESTED, WithdrawalStatus.SCREENING, WithdrawalStatus.UNDER_REVIEW}
+)
+_AMENDABLE = _CANCELLABLE | {WithdrawalStatus.INFO_REQUIRED, WithdrawalStatus.HELD}
+_REJECTABLE = frozenset(
+    {WithdrawalStatus.UNDER_REVIEW, WithdrawalStatus.INFO_REQUIRED, WithdrawalStatus.HELD}
 )
 
 
@@ -44,9 +81,14 @@ def request_withdrawal(
     amount: Money,
     instrument: str | None,
     metadata: Mapping[str, str],
+    plan: Plan,
     refusal: Reason | None = None,
 ) -> tuple[WithdrawalEvent, ...]:
-    """Register the request and reserve the funds; with a `refusal`, record it and reserve none."""
+    """Register the request and reserve the funds; with a `refusal`, record it and reserve none.
+
+    `plan` says where the money goes, see `plan_legs`; its legs make up the amount.
+    """
+    takes = taken_by_plan(plan.legs) if refusal is None else {}
     requested = WithdrawalRequested(
         **command.header(withdrawal_id, 1),
         request_digest=command.request_digest,
@@ -57,6 +99,9 @@ def request_withdrawal(
         instrument=instrument,
         metadata=metadata,
         reserved=refusal is None,
+        legs=plan.legs,
+        closed_loop=plan.closed_loop,
+        counts=net_counts(player.id, amount.currency, before={}, after=takes),
     )
     if refusal is None:
         return (requested,)
@@ -67,88 +112,193 @@ def request_withdrawal(
         reason=refusal,
         note="",
         released=None,
+        counts=(),
     )
     return requested, rejected
 
 
+def amend_withdrawal(
+    state: Withdrawal,
+    command: Command,
+    *,
+    plan: Plan,
+    amount: Money,
+    instrument: str | None,
+    note: str,
+) -> WithdrawalAmended | None:
+    """Take less, or pay to another instrument; None if this command did so already.
+
+    The difference is released, the withdrawal is screened again, and no approval counts.
+
+    Raises:
+        InvalidTransition: it is approved or further, or a part of it has been sent or settled.
+        AmountMayOnlyFall: it would be more, or in another currency.
+        NothingToChange: amount and instrument are so already.
+    """
+    if repeated(state.commands, command):
+        return None
+    waits = all(leg.status is LegStatus.PLANNED and not leg.attempt_sent for leg in state.legs)
+    if state.status not in _AMENDABLE or not waits:
+        raise InvalidTransition(state.status, "amended")
+    if amount.currency != state.amount.currency or amount.amount > state.amount.amount:
+        raise AmountMayOnlyFall
+    if (amount, instrument) == (state.amount, state.instrument):
+        raise NothingToChange
+    less = state.amount.amount - amount.amount
+    before, after = taken(state.legs), taken_by_plan(plan.legs)
+    return WithdrawalAmended(
+        **command.header(state.id, state.version + 1),
+        request_digest=command.request_digest,
+        player_id=state.player_id,
+        amount=amount,
+        instrument=instrument,
+        legs=plan.legs,
+        closed_loop=plan.closed_loop,
+        released=Money(less, amount.currency) if less else None,
+        note=note,
+        counts=net_counts(state.player_id, amount.currency, before=before, after=after),
+    )
+
+
+def score_withdrawal(
+    state: Withdrawal, command: Command, *, score: int, high: tuple[str, ...], ruleset: str
+) -> WithdrawalScored | None:
+    """Record how risky it looks, until the last of it is sent; None if this command did so already.
+
+    `score`: 0 to 100. What is under review is screened again, what is queued is recalled when it
+    would be sent, and what is held or waits for the player is screened again afterwards.
+
+    Raises:
+        InvalidTransition: all of it has been sent, or has ended.
+        NothingToChange: it has been scored so.
+    """
+    if repeated(state.commands, command):
+        return None
+    if not any(leg.is_unsent or leg.status is LegStatus.QUEUED for leg in state.legs):
+        raise InvalidTransition(state.status, "scored")
+    if (score, high) == (state.score, state.high):
+        raise NothingToChange
+    return WithdrawalScored(
+        **command.header(state.id, state.version + 1),
+        request_digest=command.request_digest,
+        score=score,
+        high=high,
+        ruleset=ruleset,
+    )
+
+
 def screen_withdrawal(
-    state: Withdrawal, command: Command, *, player: Player, policy: ApprovalPolicy
+    state: Withdrawal,
+    command: Command,
+    *,
+    player: Player,
+    policy: Policy,
+    in_policy_currency: Money | None,
+    deposited_minor: int,
+    wagered_minor: int,
 ) -> tuple[WithdrawalEvent, ...]:
-    """Check what the policy asks for; where it asks for nobody, approve and queue.
+    """Check what the policy asks for; where nobody has to agree any more, approve and queue.
+
+    `in_policy_currency`: the amount at the latest rate, None where there is none.
+    `deposited_minor` and `wagered_minor`: all the player ever did, in the amount's currency.
 
     Raises:
         InvalidTransition: it has been screened.
     """
     if state.status is not WithdrawalStatus.REQUESTED:
         raise InvalidTransition(state.status, "screened")
-    screening = screen(policy, player, state.amount)
+    screening = screen(
+        policy,
+        player,
+        state.amount,
+        in_policy_currency=in_policy_currency,
+        closed_loop=state.closed_loop,
+        score=state.score,
+        high=state.high,
+        deposited_minor=deposited_minor,
+        wagered_minor=wagered_minor,
+    )
     started = WithdrawalScreeningStarted(**command.header(state.id, state.version + 1))
     screened = WithdrawalScreened(
         **command.header(state.id, state.version + 2),
         reasons=screening.reasons,
-        approvals_required=screening.approvals_required,
+        required=screening.required,
         policy=screening.policy,
+        approval_seconds=screening.approval_seconds,
     )
-    if screening.approvals_required:
+    if missing_groups(screening.required, counting(state, player, command.now)):
         return started, screened
     approved = WithdrawalApproved(
         **command.header(state.id, state.version + 3),
         request_digest=command.request_digest,
         person="",
-        note=f"policy {screening.policy} asks for nobody",
+        role="",
+        snapshot=snapshot(state, player, command.now),
+        note=f"policy {screening.policy} asks for nobody"
+        if not screening.required
+        else f"everybody whom policy {screening.policy} asks for has agreed",
     )
-    return started, screened, approved, _queued(state, command, ahead=4)
+    return started, screened, approved, *queue_legs(state, command, planned_legs(state), ahead=4)
 
 
 def approve_withdrawal(
-    state: Withdrawal, command: Command, *, note: str
+    state: Withdrawal, command: Command, *, player: Player, note: str
 ) -> tuple[WithdrawalEvent, ...]:
-    """Agree to the payout; the last one who has to agree queues it. () if done already.
+    """Agree to the payout as it is now; the last one who has to agree queues what is not sent.
+
+    () if this command did so already.
 
     Raises:
         InvalidTransition: it is not under review.
-        SelfApproval: the person requested it.
-        AlreadyApproved: the person has agreed before.
+        SelfApproval: the person requested or amended it.
+        AlreadyApproved: the person has agreed, and it still counts.
+        RoleNotAllowed: nobody of their role is missing.
     """
     if repeated(state.commands, command):
         return ()
     if state.status is not WithdrawalStatus.UNDER_REVIEW:
         raise InvalidTransition(state.status, "approved")
-    if command.person == state.requested_by:
+    if command.person == state.requested_by or command.person in state.amended_by:
         raise SelfApproval
-    if command.person in state.approvals:
+    given = counting(state, player, command.now)
+    if any(person == command.person for person, _ in given):
         raise AlreadyApproved
-    header = command.header(state.id, state.version + 1)
-    if len(state.approvals) + 1 < state.approvals_required:
-        given = WithdrawalApprovalGiven(
-            **header, request_digest=command.request_digest, person=command.person, note=note
-        )
-        return (given,)
-    approved = WithdrawalApproved(
-        **header, request_digest=command.request_digest, person=command.person, note=note
+    missing = missing_after(state.required, given, person=command.person, role=command.role)
+    kind = WithdrawalApprovalGiven if missing else WithdrawalApproved
+    agreed = kind(
+        **command.header(state.id, state.version + 1),
+        request_digest=command.request_digest,
+        person=command.person,
+        role=command.role,
+        snapshot=snapshot(state, player, command.now),
+        note=note,
     )
-    return approved, _queued(state, command, ahead=2)
+    if missing:
+        return (agreed,)
+    return agreed, *queue_legs(state, command, planned_legs(state), ahead=2)
 
 
 def reject_withdrawal(
     state: Withdrawal, command: Command, *, note: str
 ) -> WithdrawalRejected | None:
-    """Refuse the payout and release the funds; None if this command did so already.
+    """Refuse what has not been sent and release its funds; None if this command did so already.
 
     Raises:
         InvalidTransition: it is neither under review nor held.
     """
     if repeated(state.commands, command):
         return None
-    if state.status not in (WithdrawalStatus.UNDER_REVIEW, WithdrawalStatus.HELD):
+    if state.status not in _REJECTABLE:
         raise InvalidTransition(state.status, "rejected")
+    unsent = [leg for leg in state.legs if leg.is_unsent]
     return WithdrawalRejected(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         player_id=state.player_id,
         reason=Reason.DECIDED_BY_OPERATOR,
         note=note,
-        released=state.amount,
+        released=_sum(state, unsent),
+        counts=net_counts(state.player_id, state.amount.currency, before=taken(unsent), after={}),
     )
 
 
@@ -227,70 +377,46 @@ def provide_information(
 
 
 def cancel_withdrawal(
-    state: Withdrawal, command: Command, *, reason: str
+    state: Withdrawal,
+    command: Command,
+    *,
+    reason: str,
+    by_player: bool = False,
+    player_may_cancel: bool = True,
 ) -> WithdrawalCancelled | None:
-    """Give the withdrawal up and release the funds; None if this command did so already.
+    """Give up what has not been sent and release its funds; None if this command did so already.
+
+    `player_may_cancel`: whether the player's jurisdiction lets them cancel by themselves.
 
     Raises:
-        InvalidTransition: it is approved or further, or no funds are reserved for it.
+        CancellationNotAllowed: the player asks, and may not.
+        InvalidTransition: it is approved or further, and no leg waits for another attempt; or a
+            leg is in the queue or in review.
     """
     if repeated(state.commands, command):
         return None
-    failed = state.status is WithdrawalStatus.FAILED and state.reserved
-    if not failed and state.status not in _CANCELLABLE:
+    if by_player and not player_may_cancel:
+        raise CancellationNotAllowed
+    if state.status not in _CANCELLABLE and not _failed_for_now(state):
         raise InvalidTransition(state.status, "cancelled")
+    unsent = [leg for leg in state.legs if leg.is_unsent]
     return WithdrawalCancelled(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         player_id=state.player_id,
         reason=reason,
-        released=state.amount,
+        released=_sum(state, unsent),
+        counts=net_counts(state.player_id, state.amount.currency, before=taken(unsent), after={}),
     )
 
 
-def retry_withdrawal(state: Withdrawal, command: Command) -> WithdrawalQueued | None:
-    """Queue a new attempt after one that failed and left the funds reserved; None if done already.
-
-    Raises:
-        InvalidTransition: it has not failed, or has failed for good.
-    """
-    if repeated(state.commands, command):
-        return None
-    if state.status is not WithdrawalStatus.FAILED or not state.reserved:
-        raise InvalidTransition(state.status, "retried")
-    return _queued(state, command, ahead=1)
-
-
-def _queued(state: Withdrawal, command: Command, *, ahead: int) -> WithdrawalQueued:
-    """The attempt after the last one that was sent: one recalled from the queue does not count."""
-    sent = parse_reference(state.reference) if state.reference else None
-    return WithdrawalQueued(
-        **command.header(state.id, state.version + ahead),
-        request_digest=command.request_digest,
-        attempt=sent[1] + 1 if sent else 1,
+def _failed_for_now(state: Withdrawal) -> bool:
+    """A leg waits for another attempt, and none is in the queue, in review or to be decided on."""
+    stopped = (LegStatus.QUEUED, LegStatus.REVIEW, LegStatus.PLANNED)
+    return any(leg.waits_for_retry for leg in state.legs) and not any(
+        leg.status in stopped for leg in state.legs
     )
 
 
-def submit_withdrawal(
-    state: Withdrawal, command: Command, *, player: Player, provider: Provider
-) -> TransactionSubmitted | WithdrawalRecalled:
-    """Record that from now on the attempt may have reached the provider.
-
-    What the approval stood on is checked once more: a hold on the player placed since then
-    takes the withdrawal out of the queue instead.
-
-    Raises:
-        InvalidTransition: it is not queued.
-    """
-    if state.status is not WithdrawalStatus.QUEUED:
-        raise InvalidTransition(state.status, "submitted")
-    header = command.header(state.id, state.version + 1)
-    if player.on_hold:
-        return WithdrawalRecalled(**header, reason=Reason.PLAYER_ON_HOLD)
-    return TransactionSubmitted(
-        **header,
-        reference=reference(state.id, state.attempt),
-        attempt=state.attempt,
-        provider=state.provider,
-        poll_at=first_poll(command.now, provider.poll_delays_seconds),
-    )
+def _sum(state: Withdrawal, legs: Iterable[Leg]) -> Money:
+    return Money(sum(leg.amount.amount for leg in legs), state.amount.currency)

@@ -1,18 +1,21 @@
-"""What a provider's report means for a withdrawal: the ten rules, applied.
+"""What a provider's report means for a leg of a withdrawal: the ten rules, applied.
 
-Money that may have left is never sent again: a report about an earlier attempt, or two
-different final outcomes, stops everything until a person has looked.
+The attempt in the reference says which leg it is; the others go on, whatever is found. Money that
+may have left is never sent again: a report about an earlier attempt, or two different final
+outcomes, stops the leg until a person has looked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
+from uuid import UUID
 
 from domain import accounts
 from domain.attempts import ATTEMPTS_MAX, next_poll, parse_reference
 from domain.commands import Command, repeated
-from domain.errors import InvalidTransition, Reason
+from domain.errors import InvalidTransition, LegAmbiguous, Reason
 from domain.events import (
+    Count,
     Header,
     Move,
     NoticeNoted,
@@ -27,18 +30,22 @@ from domain.events import (
     WithdrawalProcessing,
     WithdrawalReturned,
 )
+from domain.legs import Leg, LegStatus, find_leg, leg_about, net_counts, taken
 from domain.money import Money
 from domain.outcomes import DeclineCode, Disposition, Evidence, Outcome, ReviewReason, Source
 from domain.provider import Provider
 from domain.resolution import move, propose_or_agree
 from domain.withdrawal import Withdrawal, WithdrawalStatus
 
+_GIVEN_UP: Final = frozenset({WithdrawalStatus.REJECTED, WithdrawalStatus.CANCELLED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """One report about one withdrawal, with all that the decision needs."""
+    """One report about one leg, with all that the decision needs."""
 
     state: Withdrawal
+    leg: Leg
     command: Command
     evidence: Evidence
     provider: Provider
@@ -49,26 +56,33 @@ class _Report:
     @property
     def has_other_amount(self) -> bool:
         """The provider names an amount, and it is not the one we asked for."""
-        return self.evidence.amount is not None and self.evidence.amount != self.state.amount
+        return self.evidence.amount is not None and self.evidence.amount != self.leg.amount
 
     @property
     def attempt(self) -> int:
         """The attempt the report is about; the latest where the reference does not say."""
         parsed = parse_reference(self.evidence.reference)
-        return parsed[1] if parsed else self.state.attempt
+        return parsed[1] if parsed else self.leg.attempt
 
     @property
     def is_of_another_attempt(self) -> bool:
         """Not of the one that paid, nor, while none has, of the latest."""
-        paid = parse_reference(self.state.paid_reference or "")
-        return self.attempt != (paid[1] if paid else self.state.attempt)
+        paid = parse_reference(self.leg.paid_reference or "")
+        return self.attempt != (paid[1] if paid else self.leg.attempt)
+
+    @property
+    def given_back(self) -> tuple[Count, ...]:
+        """What the instrument has in net deposits again, once the leg takes nothing any more."""
+        currency = self.leg.amount.currency
+        before = taken((self.leg,))
+        return net_counts(self.state.player_id, currency, before=before, after={})
 
     @property
     def was_judged(self) -> bool:
         """Two people have decided what exactly this report means."""
-        judged, said = self.state.reported, self.evidence
+        judged, said = self.leg.reported, self.evidence
         return (
-            self.state.resolved
+            self.leg.resolved
             and judged is not None
             and (said.outcome, said.reference) == (judged.outcome, judged.reference)
             and said.amount in (None, judged.amount)
@@ -81,38 +95,30 @@ def hear_withdrawal(
     """What follows from a report; () where this very notice has been acted on."""
     if evidence.notice_id is not None and evidence.notice_id in state.notices:
         return ()
-    report = _Report(state=state, command=command, evidence=evidence, provider=provider)
-    if state.status is WithdrawalStatus.REVIEW:
+    leg = leg_about(state.legs, evidence.reference)
+    report = _Report(state=state, leg=leg, command=command, evidence=evidence, provider=provider)
+    if leg.status is LegStatus.REVIEW:
         return (_noted(report, Disposition.IN_REVIEW),)
     if report.was_judged:
         return (_noted(report, Disposition.DUPLICATE),)
-    if report.attempt > state.attempt:
+    if report.attempt not in leg.attempts:
         return (_without_attempt(report),)
     if report.is_of_another_attempt:
         return (_about_another_attempt(report),)
-    match state.status:
-        case WithdrawalStatus.SUBMITTED | WithdrawalStatus.PROCESSING | WithdrawalStatus.UNKNOWN:
+    match leg.status:
+        case LegStatus.SUBMITTED | LegStatus.PROCESSING | LegStatus.UNKNOWN:
             return _while_open(report)
-        case WithdrawalStatus.PAID:
+        case LegStatus.PAID:
             return (_after_payment(report),)
-        case WithdrawalStatus.FAILED:
+        case LegStatus.FAILED:
             return (_after_failure(report),)
-        case WithdrawalStatus.RETURNED:
+        case LegStatus.RETURNED:
             return (_noted(report, Disposition.DUPLICATE),)
-        case (
-            WithdrawalStatus.REQUESTED
-            | WithdrawalStatus.SCREENING
-            | WithdrawalStatus.UNDER_REVIEW
-            | WithdrawalStatus.INFO_REQUIRED
-            | WithdrawalStatus.HELD
-            | WithdrawalStatus.APPROVED
-            | WithdrawalStatus.QUEUED
-            | WithdrawalStatus.REJECTED
-            | WithdrawalStatus.CANCELLED
-        ):
-            return (_without_attempt(report),)
+        case LegStatus.PLANNED | LegStatus.QUEUED | LegStatus.RELEASED:
+            was_sent = leg.attempt != 0 and leg.attempt == leg.attempt_sent
+            return (_after_failure(report) if was_sent else _without_attempt(report),)
         case _:
-            assert_never(state.status)
+            assert_never(leg.status)
 
 
 def _while_open(report: _Report) -> tuple[WithdrawalEvent, ...]:
@@ -131,7 +137,7 @@ def _while_open(report: _Report) -> tuple[WithdrawalEvent, ...]:
             return (_failed(report, Reason.VOIDED, retry=False),)
         case Outcome.NOT_SENT:
             first_call = report.evidence.source is Source.ANSWER
-            if first_call and report.state.status is WithdrawalStatus.SUBMITTED:
+            if first_call and report.leg.status is LegStatus.SUBMITTED:
                 return (_failed(report, Reason.NOT_SENT, retry=True),)
             return (_nothing_final(report),)
         case Outcome.UNKNOWN:
@@ -155,29 +161,37 @@ def _declined(report: _Report) -> TransactionFailed:
 
 
 def _failed(report: _Report, reason: str, *, retry: bool) -> TransactionFailed:
-    """With another attempt to come the funds stay reserved; otherwise the player has them back."""
-    state = report.state
-    again = retry and state.attempt < ATTEMPTS_MAX
-    retry_at = _next_poll(report, state.attempt - 1) if again else None
+    """With another attempt to come the funds stay reserved; otherwise the player has them back.
+
+    Where the rest of the withdrawal has been recalled meanwhile, people decide about this leg
+    too before it is tried again; where the rest was given up, so is this.
+    """
+    state, leg = report.state, report.leg
+    again = retry and len(leg.attempts) < ATTEMPTS_MAX and state.decision not in _GIVEN_UP
+    approved = state.decision is WithdrawalStatus.APPROVED
+    retry_at = _next_poll(report, len(leg.attempts) - 1) if again else None
+    released = leg.amount if retry_at is None else None
+    counts = report.given_back if released else ()
     return TransactionFailed(
         **report.header(),
         player_id=state.player_id,
         reason=reason,
-        released=state.amount if retry_at is None else None,
-        retry_at=retry_at,
+        released=released,
+        retry_at=retry_at if approved else None,
+        counts=counts,
         evidence=report.evidence,
     )
 
 
 def _nothing_final(report: _Report) -> WithdrawalEvent:
     """Still open. A poll uses up one question of the schedule; after the last, ask a person."""
-    state, source = report.state, report.evidence.source
-    polls = state.polls + (source is Source.POLL)
+    leg, source = report.leg, report.evidence.source
+    polls = leg.polls + (source is Source.POLL)
     poll_at = None if source is Source.NOTICE else _next_poll(report, polls)
     if poll_at is None and source is not Source.NOTICE:
         return _review(report, ReviewReason.UNRESOLVED)
     in_work = report.evidence.outcome in (Outcome.ACCEPTED, Outcome.PENDING)
-    if in_work and state.status is WithdrawalStatus.SUBMITTED:
+    if in_work and leg.status is LegStatus.SUBMITTED:
         return WithdrawalProcessing(
             **report.header(), polls=polls, poll_at=poll_at, evidence=report.evidence
         )
@@ -187,10 +201,10 @@ def _nothing_final(report: _Report) -> WithdrawalEvent:
 
 
 def _unknown(report: _Report) -> WithdrawalEvent:
-    state = report.state
-    if state.status is not WithdrawalStatus.SUBMITTED:
+    leg = report.leg
+    if leg.status is not LegStatus.SUBMITTED:
         return _nothing_final(report)
-    polls = state.polls + (report.evidence.source is Source.POLL)
+    polls = leg.polls + (report.evidence.source is Source.POLL)
     poll_at = _next_poll(report, polls)
     if poll_at is None:
         return _review(report, ReviewReason.UNRESOLVED)
@@ -219,7 +233,7 @@ def _after_payment(report: _Report) -> WithdrawalEvent:
         case Outcome.RETURNED:
             if report.has_other_amount:
                 return _review(report, ReviewReason.MISMATCH)
-            if report.state.at_house_expense:  # the player has the funds back already
+            if report.leg.at_house_expense:  # the player has the funds back already
                 return _review(report, ReviewReason.CONTRADICTION)
             return _returned(report)
         case Outcome.DECLINED | Outcome.VOIDED:
@@ -246,13 +260,14 @@ def _without_attempt(report: _Report) -> WithdrawalEvent:
 
 
 def _paid(report: _Report) -> WithdrawalPaid:
-    state, fee = report.state, report.evidence.fee
-    in_currency = fee is not None and fee.currency == state.amount.currency and fee.amount
+    leg, fee = report.leg, report.evidence.fee
+    in_currency = fee is not None and fee.currency == leg.amount.currency and fee.amount
     return WithdrawalPaid(
         **report.header(),
-        player_id=state.player_id,
-        provider=state.provider,
-        amount=state.amount,
+        leg=leg.number,
+        player_id=report.state.player_id,
+        provider=leg.provider,
+        amount=leg.amount,
         fee=fee if in_currency else None,
         evidence=report.evidence,
     )
@@ -261,9 +276,11 @@ def _paid(report: _Report) -> WithdrawalPaid:
 def _returned(report: _Report, ahead: int = 1) -> WithdrawalReturned:
     return WithdrawalReturned(
         **report.header(ahead),
+        leg=report.leg.number,
         player_id=report.state.player_id,
-        provider=report.state.provider,
-        amount=report.state.amount,
+        provider=report.leg.provider,
+        amount=report.leg.amount,
+        counts=report.given_back,
         evidence=report.evidence,
     )
 
@@ -284,59 +301,74 @@ def _review(report: _Report, reason: ReviewReason) -> ReviewOpened:
 
 # --- ending a review ----------------------------------------------------------------------------
 
-WITHDRAWAL_TARGETS = frozenset({WithdrawalStatus.PAID.value, WithdrawalStatus.FAILED.value})
+WITHDRAWAL_TARGETS = frozenset({LegStatus.PAID.value, LegStatus.FAILED.value})
 
 
 def resolve_withdrawal(
-    state: Withdrawal, command: Command, *, target: str, note: str
+    state: Withdrawal, command: Command, *, target: str, note: str, leg: int | None = None
 ) -> ResolutionProposed | TransactionResolved | None:
-    """Propose or agree how a review ends; None if this command did so already.
+    """Propose or agree how a leg's review ends; None if this command did so already.
 
     Raises:
-        InvalidTransition: the withdrawal is not in review.
+        LegNotFound: there is no such leg.
+        LegAmbiguous: several legs are in review, and none is named.
+        InvalidTransition: the leg, or where none is named any leg, is not in review.
         InvalidResolution, EvidenceMissing, SelfApproval: see `propose_or_agree`.
     """
     if repeated(state.commands, command):
         return None
-    if state.status is not WithdrawalStatus.REVIEW:
-        raise InvalidTransition(state.status, "resolved")
+    reviewed = _reviewed(state, leg)
+    after = {} if target == LegStatus.FAILED else taken((replace(reviewed, paid=True),))
     return propose_or_agree(
         transaction_id=state.id,
         version=state.version,
         player_id=state.player_id,
-        proposal=state.proposal,
+        proposal=reviewed.proposal,
         command=command,
         target=target,
         targets=WITHDRAWAL_TARGETS,
         note=note,
-        moves=_moves(state, target),
+        moves=_moves(state.player_id, reviewed, target),
+        leg=reviewed.number,
+        counts=net_counts(
+            state.player_id, state.amount.currency, before=taken((reviewed,)), after=after
+        ),
     )
 
 
-def _moves(state: Withdrawal, target: str) -> tuple[Move, ...]:
+def _reviewed(state: Withdrawal, leg: int | None) -> Leg:
+    legs = state.legs if leg is None else (find_leg(state.legs, leg),)
+    reviewed = [known for known in legs if known.status is LegStatus.REVIEW]
+    if not reviewed:
+        raise InvalidTransition(state.status, "resolved")
+    if len(reviewed) > 1:
+        raise LegAmbiguous
+    return reviewed[0]
+
+
+def _moves(player_id: UUID, leg: Leg, target: str) -> tuple[Move, ...]:
     """What sets the books right, whether the funds are reserved, paid out, or back already."""
-    amount, currency = state.amount, state.amount.currency
-    available = accounts.available(state.player_id, currency)
-    reserved = accounts.reserved(state.player_id, currency)
-    clearing = accounts.clearing(state.provider, currency)
+    amount, currency = leg.amount, leg.amount.currency
+    available = accounts.available(player_id, currency)
+    reserved = accounts.reserved(player_id, currency)
+    clearing = accounts.clearing(leg.provider, currency)
     suspense = accounts.suspense(currency)
-    if target == WithdrawalStatus.FAILED:
-        if state.reserved:
+    if target == LegStatus.FAILED:
+        if leg.reserved:
             return move(reserved, available, amount)
-        back_to = suspense if state.at_house_expense else available
-        return move(clearing, back_to, amount) if state.paid else ()
-    if state.paid:
+        back_to = suspense if leg.at_house_expense else available
+        return move(clearing, back_to, amount) if leg.paid else ()
+    if leg.paid:
         return ()
-    if not state.reserved:
+    if not leg.reserved:
         return move(suspense, clearing, amount)
-    settled = _settled_amount(state)
+    settled = _settled_amount(leg)
     difference = Money(amount.amount - settled.amount, currency)
     return move(reserved, clearing, settled) + move(reserved, suspense, difference)
 
 
-def _settled_amount(state: Withdrawal) -> Money:
-    """What the provider says it paid, where it says so in the withdrawal's own currency."""
-    reported = state.reported
-    amount = reported.amount if reported else None
-    in_currency = amount is not None and amount.currency == state.amount.currency
-    return amount if amount is not None and in_currency else state.amount
+def _settled_amount(leg: Leg) -> Money:
+    """What the provider says it paid, where it says so in the leg's own currency."""
+    amount = leg.reported.amount if leg.reported else None
+    in_currency = amount is not None and amount.currency == leg.amount.currency
+    return amount if amount is not None and in_currency else leg.amount

@@ -3,6 +3,7 @@
 Kept by the append itself in `ledger_accounts`, never behind the log.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -47,16 +48,25 @@ async def of_player(connection: AsyncConnection[Any], player_id: UUID) -> list[B
 async def all_accounts(
     connection: AsyncConnection[Any], after: str = "", limit: int = 1_000
 ) -> list[Balance]:
-    """Up to `limit` accounts by name, after the one named `after`."""
+    """Up to `limit` accounts by name, after the one named `after`; no counters."""
     async with connection.cursor(binary=True, row_factory=args_row(Balance)) as cursor:
         await cursor.execute(
             """
             SELECT account, balance, floor, position FROM ledger_accounts
-            WHERE account > %s ORDER BY account LIMIT %s
+            WHERE account > %s AND split_part(account, ':', 1) IN ('player', 'provider', 'house')
+            ORDER BY account LIMIT %s
             """,
             [after, limit],
         )
         return await cursor.fetchall()
+
+
+async def of_counters(
+    connection: AsyncConnection[Any], counters: Collection[str]
+) -> dict[str, int]:
+    """What each of these counters stands at; one that nothing was ever counted on is at zero."""
+    found = await _named(connection, list(counters))
+    return dict.fromkeys(counters, 0) | {row.account: row.balance_minor for row in found}
 
 
 async def _named(connection: AsyncConnection[Any], accounts: list[str]) -> list[Balance]:

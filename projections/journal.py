@@ -14,15 +14,19 @@ from domain.events import (
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositCreated,
+    DepositRefundTracked,
+    InstrumentRegistered,
     LedgerEvent,
     NoticeNoted,
     ProviderNoticeReceived,
     TransactionPending,
     TransactionSubmitted,
     TransactionUnknown,
+    WagerRecorded,
     WithdrawalApproved,
     WithdrawalProcessing,
     WithdrawalQueued,
+    WithdrawalScored,
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
@@ -101,6 +105,10 @@ _POSTS_NOTHING: frozenset[type[LedgerEvent]] = frozenset(
         WithdrawalApproved,
         WithdrawalQueued,
         WithdrawalProcessing,
+        WithdrawalScored,
+        DepositRefundTracked,
+        InstrumentRegistered,
+        WagerRecorded,
     }
 )
 

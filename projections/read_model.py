@@ -43,6 +43,9 @@ class Table(Generic[K, R]):
     key: tuple[str, ...]
     append_only: bool = False
     """Rows are only ever added, by the event they belong to: nothing needs to be loaded."""
+    loaded_by: str | None = None
+    """The column that `touched` gives values of, where it is not the key: several rows may have
+    the same. It needs an index."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -101,7 +104,10 @@ class ReadModel(Protocol):
         """CREATE INDEX statements, names unqualified; a rebuild runs them last."""
 
     def touched(self, batch: Sequence[Recorded]) -> Keys:
-        """The keys of every row, of tables that are not append-only, that `apply` may look at."""
+        """The keys of every row, of tables that are not append-only, that `apply` may look at.
+
+        Of a table that is loaded by another column, values of that column.
+        """
 
     def apply(self, rows: Rows, recorded: Recorded) -> None:
         """Change `rows` as the event says; looks at nothing else and keeps nothing."""

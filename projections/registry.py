@@ -2,7 +2,7 @@
 
 from projections.history import HISTORY
 from projections.journal import JOURNAL
-from projections.outstanding import OUTSTANDING
+from projections.outstanding_fold import OUTSTANDING
 from projections.read_model import ReadModel
 from projections.withdrawal_queue import WITHDRAWAL_QUEUE
 

@@ -109,15 +109,16 @@ class StoredTable(Generic[K, R]):
         changes = ", ".join(f"{c} = excluded.{c}" for c in table.columns if c not in table.key)
         upsert = "" if table.append_only else f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
         key_array = f"%s::{types_[table.key[0]]}[]"
-        self._select = f"SELECT {columns} FROM {name} WHERE {keys} = ANY({key_array})"
+        by = table.loaded_by or table.key[0]
+        self._select = f"SELECT {columns} FROM {name} WHERE {by} = ANY(%s::{types_[by]}[])"
         self._save = f"INSERT INTO {name} ({columns}) SELECT * FROM unnest({values}) {upsert}"
         self._delete = f"DELETE FROM {name} WHERE {keys} = ANY({key_array})"
         self.select_all = f"SELECT {columns} FROM {name} ORDER BY {keys}"
         self._as_json = [types_[column] == "jsonb" for column in table.columns]
-        self.build = _builder(table.row)
+        self.build = builder(table.row)
 
-    def load(self, connection: Connection[TupleRow], keys: Collection[K]) -> dict[K, R]:
-        """The stored rows among `keys`, by key."""
+    def load(self, connection: Connection[TupleRow], keys: Collection[object]) -> dict[K, R]:
+        """The stored rows that `touched` means by `keys`, by key."""
         if not keys:
             return {}
         with connection.cursor(binary=True, row_factory=args_row(self.build)) as cursor:
@@ -186,17 +187,22 @@ def _sql_type(hint: object) -> str:
     return _SQL_TYPES.get(hint, "jsonb")
 
 
-def _builder(row: type[R]) -> Callable[..., R]:
-    """Makes a row of stored values: a tuple comes back from jsonb as a list."""
+def builder(row: type[R]) -> Callable[..., R]:
+    """Makes a row of stored values: what comes back from jsonb is lists and dictionaries."""
     hints = get_type_hints(row)
-    tuples = [n for n, f in enumerate(row.__struct_fields__) if get_origin(hints[f]) is tuple]
-    if not tuples:
+    converted = [
+        (n, hints[f])
+        for n, f in enumerate(row.__struct_fields__)
+        if _sql_type(hints[f]) == "jsonb" and get_origin(hints[f]) is not Mapping
+    ]
+    if not converted:
         return row
 
     def build(*values: Any) -> R:
         items = list(values)
-        for index in tuples:
-            items[index] = tuple(items[index])
+        for index, hint in converted:
+            if items[index] is not None:
+                items[index] = msgspec.convert(items[index], hint)
         return row(*items)
 
     return build

@@ -1,8 +1,8 @@
 """Verify: is the log as it was written, and does everything else follow from it?
 
 Recomputes every leaf, the root after every batch, every balance and every read model from the
-stored bytes, and compares. One snapshot, one pass; memory grows with the number of accounts and
-of rows in the read models, not with the log.
+stored bytes, and compares. One snapshot, one pass; memory grows with the number of accounts,
+counters and rows in the read models, not with the log.
 """
 
 import struct
@@ -16,6 +16,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.accounts import currency_of, floor_minor
+from domain.counters import counts
 from domain.events import LedgerEvent
 from domain.postings import postings
 from projections import compare
@@ -23,6 +24,7 @@ from projections.read_model import ReadModel, Recorded, Rows
 from projections.tables import NotInstalled
 from replay import log
 from replay.log import Head, Stored
+from replay.streams import check_streams
 from tallystick.eventstore.codec import UnreadableEvent, decode, encode
 from tallystick.eventstore.merkle import Frontier, leaf_hash
 
@@ -54,19 +56,6 @@ _MICROSECOND = timedelta(microseconds=1)
 
 _ROOTS = "SELECT size, root FROM ledger_roots ORDER BY size"
 _ACCOUNTS = "SELECT account, balance, floor, position FROM ledger_accounts"
-_POSTED_ONCE = ("DepositCompleted", "WithdrawalPaid", "WithdrawalReturned", "TransactionResolved")
-_STREAMS_WITH_HOLES = """
-SELECT notification_id, originator_id, originator_version, number FROM (
-    SELECT notification_id, originator_id, originator_version,
-           row_number() OVER (PARTITION BY originator_id ORDER BY originator_version) AS number
-    FROM ledger_events
-) AS numbered
-WHERE originator_version <> number ORDER BY notification_id LIMIT %s
-"""
-_POSTED_TWICE = """
-SELECT max(notification_id), originator_id, topic, count(*) FROM ledger_events
-WHERE topic = ANY(%s) GROUP BY originator_id, topic HAVING count(*) > 1 LIMIT %s
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +124,7 @@ def verify(
             if found.events % PROGRESS_EVENTS == 0:
                 on_progress(found.events, head.position)
         pass_.finish()
-        _check_streams(connection, found)
+        check_streams(connection, found.report, PROBLEMS_MAX)
         on_progress(found.events, head.position)
     found.problems.sort(key=lambda problem: problem.position)
     found.elapsed_s = round(monotonic() - began, 3)
@@ -164,6 +153,7 @@ class _Pass:
         self._last_is_intact = True
         self._recorded_at = _EPOCH
         self._balances: Counter[str] = Counter()
+        """Of accounts, and of counters beside them."""
         self._moved_at: dict[str, int] = {}
         self._refolded = [_Refolded(connection, model, head.position) for model in models]
 
@@ -256,6 +246,9 @@ class _Pass:
             self._balances[posting.account] += posting.amount_minor
             self._moved_at[posting.account] = position
             sums[currency_of(posting.account)] += posting.amount_minor
+        for count in counts(event):
+            self._balances[count.counter] += count.change
+            self._moved_at[count.counter] = position
         for currency, total in sums.items():
             if total:
                 self._found.report(position, "unbalanced", f"{currency} sums to {total}, not 0")
@@ -375,19 +368,6 @@ class _Refolded:
             position = getattr(row, "position", self._checkpoint)
             detail = f"{name}: {difference.table} {difference.key} is not what the log says"
             found.report(position, "read_model_differs", detail)
-
-
-def _check_streams(connection: Connection[TupleRow], found: Verification) -> None:
-    """Versions of a stream are 1, 2, 3 …; nothing is posted twice for one transaction."""
-    for position, stream, version, number in connection.execute(
-        _STREAMS_WITH_HOLES, [PROBLEMS_MAX]
-    ):
-        detail = f"stream {stream} has version {version} where {number} belongs"
-        found.report(position, "stream_has_hole", detail)
-    for position, stream, topic, count in connection.execute(
-        _POSTED_TWICE, [list(_POSTED_ONCE), PROBLEMS_MAX]
-    ):
-        found.report(position, "posted_twice", f"{topic} is {count} times in stream {stream}")
 
 
 def _roots(connection: Connection[TupleRow]) -> Iterator[tuple[int, bytes]]:

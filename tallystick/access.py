@@ -1,7 +1,7 @@
-"""API keys: who may come in, and as whom.
+"""API keys: who may come in, as whom, and in which role.
 
-A key is shown once and stored as a hash. Keys belong to persons: what a person may not approve
-with one key they may not approve with another.
+A key is shown once and stored as a hash. Keys belong to persons, and a person has one role: what
+they may not approve with one key they may not approve with another.
 """
 
 import re
@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from time import monotonic
 from typing import Final
 
 import psycopg
-from psycopg.rows import class_row
 from psycopg_pool import ConnectionPool
 
 REMEMBERED_SECONDS: Final = 5.0
@@ -29,8 +29,28 @@ _KEY: Final = re.compile(r"tsk_([0-9a-f]{16})_([0-9a-f]{64})")
 _PERSON: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 
 
+class StaffRole(StrEnum):
+    """What a person may do. Whose approval counts for what is said in terms of these."""
+
+    ADMINISTRATOR = "administrator"
+    FINANCE = "finance"
+    FRAUD = "fraud"
+    SUPPORT = "support"
+    COMPLIANCE = "compliance"
+    PLATFORM = "platform"
+    """The gaming platform itself, which acts for its players."""
+    AUDITOR = "auditor"
+
+
 class InvalidPerson(ValueError):
     """A person is named by 1 to 63 lower-case letters, digits and `.` `_` `@` `+` `-`."""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
+
+
+class PersonHasOtherRole(ValueError):
+    """A person has one role over all their keys: revoke those of the other role first."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
@@ -49,27 +69,45 @@ class KeyRecord:
 
     id: str
     person: str
+    role: StaffRole
     created_at: datetime
     revoked_at: datetime | None
 
 
-def create_key(conninfo: str, person: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a key."""
+
+    person: str
+    role: StaffRole
+
+
+def create_key(conninfo: str, person: str, role: StaffRole) -> str:
     """Make a key for `person` and return it: `tsk_<id>_<secret>`. It cannot be shown again.
 
     Args:
         conninfo: of the owner role.
         person: who acts when the key is used.
+        role: in which they act.
 
     Raises:
         InvalidPerson: not a name that fits.
+        PersonHasOtherRole: a key of theirs that is not revoked is for another role.
     """
     if _PERSON.fullmatch(person) is None:
         raise InvalidPerson
     key_id, secret = secrets.token_hex(8), secrets.token_hex(32)
     with psycopg.connect(conninfo) as connection:
+        connection.execute("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE")  # one at a time
+        other = connection.execute(
+            "SELECT 1 FROM api_keys WHERE person = %s AND role <> %s AND revoked_at IS NULL",
+            [person, role],
+        ).fetchone()
+        if other is not None:
+            raise PersonHasOtherRole
         connection.execute(
-            "INSERT INTO api_keys (id, person, secret_hash) VALUES (%s, %s, %s)",
-            [key_id, person, _hash(secret)],
+            "INSERT INTO api_keys (id, person, role, secret_hash) VALUES (%s, %s, %s, %s)",
+            [key_id, person, role, _hash(secret)],
         )
     return f"tsk_{key_id}_{secret}"
 
@@ -92,11 +130,13 @@ def revoke_key(conninfo: str, key_id: str) -> None:
 def list_keys(conninfo: str) -> list[KeyRecord]:
     """Every key there has been, oldest first. `conninfo` is of the owner or writer role."""
     with psycopg.connect(conninfo) as connection:
-        cursor = connection.cursor(row_factory=class_row(KeyRecord))
-        cursor.execute(
-            "SELECT id, person, created_at, revoked_at FROM api_keys ORDER BY created_at, id"
-        )
-        return cursor.fetchall()
+        rows = connection.execute(
+            "SELECT id, person, role, created_at, revoked_at FROM api_keys ORDER BY created_at, id"
+        ).fetchall()
+    return [
+        KeyRecord(id=id_, person=person, role=StaffRole(role), created_at=made, revoked_at=revoked)
+        for id_, person, role, made, revoked in rows
+    ]
 
 
 def key_id_of(presented: str) -> str | None:
@@ -121,52 +161,54 @@ class Keys:
             name="api-keys",
         )
         self._clock = clock
-        self._remembered: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[Holder, float]] = OrderedDict()
         self._lock = threading.Lock()
         self._pool.open()
 
-    def remembered(self, presented: str) -> str | None:
-        """The person, where this key was looked up a moment ago; asks nobody."""
+    def remembered(self, presented: str) -> Holder | None:
+        """The holder, where this key was looked up a moment ago; asks nobody."""
         with self._lock:
             found = self._remembered.get(_hash(presented))
         if found is None or found[1] <= self._clock():
             return None
         return found[0]
 
-    def person_of(self, presented: str) -> str | None:
-        """The person whose key this is; None if it is nobody's, or was revoked.
+    def holder_of(self, presented: str) -> Holder | None:
+        """Whose key this is; None if it is nobody's, or was revoked.
 
         Raises:
             psycopg.Error: the database cannot be asked.
         """
-        person = self.remembered(presented)
-        if person is not None:
-            return person
+        holder = self.remembered(presented)
+        if holder is not None:
+            return holder
         match = _KEY.fullmatch(presented)
         if match is None:
             return None
-        person = self._look_up(*match.groups())
-        if person is not None:
-            self._remember(_hash(presented), person)
-        return person
+        holder = self._look_up(*match.groups())
+        if holder is not None:
+            self._remember(_hash(presented), holder)
+        return holder
 
     def close(self) -> None:
         """Let go of the database."""
         self._pool.close()
 
-    def _look_up(self, key_id: str, secret: str) -> str | None:
+    def _look_up(self, key_id: str, secret: str) -> Holder | None:
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT person, secret_hash FROM api_keys WHERE id = %s AND revoked_at IS NULL",
+                "SELECT person, role, secret_hash FROM api_keys"
+                " WHERE id = %s AND revoked_at IS NULL",
                 [key_id],
             ).fetchone()
-        person, expected = row if row is not None else (None, bytes(32))
+        person, role, expected = row if row is not None else ("", "", bytes(32))
         # Compared in every case, so that the time taken does not tell which ids exist.
-        return person if compare_digest(_hash(secret), expected) else None
+        found = compare_digest(_hash(secret), expected)
+        return Holder(person, StaffRole(role)) if found else None
 
-    def _remember(self, key_hash: bytes, person: str) -> None:
+    def _remember(self, key_hash: bytes, holder: Holder) -> None:
         with self._lock:
-            self._remembered[key_hash] = (person, self._clock() + REMEMBERED_SECONDS)
+            self._remembered[key_hash] = (holder, self._clock() + REMEMBERED_SECONDS)
             self._remembered.move_to_end(key_hash)
             while len(self._remembered) > REMEMBERED_MAX:
                 self._remembered.popitem(last=False)

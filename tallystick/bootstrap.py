@@ -1,5 +1,7 @@
 """The only place that builds objects: settings in, working parts out."""
 
+import gc
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,17 +15,25 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed
 
 from api.app import create_app
 from api.services import Read, Services
-from domain.approvals import DEFAULT_POLICY
 from domain.commands import Command
 from projections import journal, reading, tables
 from projections.engine import Projector
 from projections.journal import JOURNAL
 from projections.registry import READ_MODELS
 from tallystick.access import Keys
+from tallystick.commands.adjustments import AdjustmentCommands
+from tallystick.commands.atomic_batches import AtomicBatches
+from tallystick.commands.batches import IndependentBatches
+from tallystick.commands.conversions import ConversionCommands
 from tallystick.commands.deposits import DepositCommands
+from tallystick.commands.dispatch import Dispatch
+from tallystick.commands.disputes import DisputeCommands
 from tallystick.commands.handling import Handling
-from tallystick.commands.parties import PlayerCommands, ProviderCommands
-from tallystick.commands.provider_traffic import ProviderTraffic
+from tallystick.commands.inbox import Inbox
+from tallystick.commands.players import PlayerCommands
+from tallystick.commands.policies import PolicyCommands, RateCommands
+from tallystick.commands.providers import ProviderCommands
+from tallystick.commands.refunds import RefundCommands
 from tallystick.commands.withdrawals import WithdrawalCommands
 from tallystick.config import Settings
 from tallystick.eventstore import database
@@ -113,6 +123,7 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
     services = build_services(settings, ledger)
     try:
         app = create_app(services)
+        _collect_garbage_less_often()
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -130,24 +141,56 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
             server.should_exit = True
 
         threading.Thread(target=follow, daemon=True).start()
-        server.run()
+        server.run(sockets=[_shared_socket(settings)] if settings.api_processes > 1 else None)
     finally:
         services.keys.close()
         ledger.close()
+
+
+def _shared_socket(settings: Settings) -> socket.socket:
+    """One of several at the same address: the kernel deals connections out to them."""
+    family, _, _, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM
+    )[0]
+    shared = socket.socket(family, socket.SOCK_STREAM)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    shared.bind(address)
+    return shared
+
+
+def _collect_garbage_less_often() -> None:
+    """What is remembered of players and of the ledger is large and lives long: leave it alone.
+
+    Nearly everything else goes by counting references; a batch of a thousand commands makes some
+    100,000 objects, and walking through them on the way finds nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def build_services(settings: Settings, ledger: Ledger) -> Services:
     """Everything the API needs."""
     handling = build_handling(settings, ledger)
     writer = database.conninfo(settings, Role.WRITER)
+    adapters = build_adapters(settings)
     return Services(
         handling=handling,
         deposits=DepositCommands(handling),
         withdrawals=WithdrawalCommands(handling),
+        refunds=RefundCommands(handling),
+        conversions=ConversionCommands(handling, adapters, settings.conversion_spread_basis_points),
+        disputes=DisputeCommands(handling),
+        adjustments=AdjustmentCommands(handling),
         players=PlayerCommands(handling),
         providers=ProviderCommands(handling),
-        traffic=ProviderTraffic(handling, DEFAULT_POLICY),
-        adapters=build_adapters(settings),
+        policies=PolicyCommands(handling),
+        rates=RateCommands(handling),
+        batches=IndependentBatches(handling, ledger),
+        atomic_batches=AtomicBatches(handling, ledger),
+        inbox=Inbox(handling),
+        adapters=adapters,
         default_provider=SIMULATOR,
         keys=Keys(writer),
         open_reads=lambda: _open_reads(database.conninfo(settings, Role.READER)),
@@ -218,9 +261,11 @@ def serve_workers(settings: Settings, stop: threading.Event) -> None:
     """Do outstanding work at the providers until `stop` is set."""
     ledger = build_ledger(settings)
     try:
+        handling = build_handling(settings, ledger)
         Worker(
             conninfo=database.conninfo(settings, Role.WRITER),
-            traffic=ProviderTraffic(build_handling(settings, ledger), DEFAULT_POLICY),
+            inbox=Inbox(handling),
+            dispatch=Dispatch(handling, settings.provider_timeout_seconds),
             providers=build_adapters(settings),
             clock=utc_now,
             call_timeout_seconds=settings.provider_timeout_seconds,

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tallystick import access, bootstrap, cli_db, cli_past, logs, stack
+from tallystick import access, bootstrap, cli_db, cli_past, cli_rates, logs, stack
 from tallystick.cli_demo import demo
 from tallystick.config import Settings
 from tallystick.doctor import doctor
@@ -33,6 +33,8 @@ keys = typer.Typer(help="API keys: who may come in, and as whom.", no_args_is_he
 app.add_typer(cli_db.app, name="db")
 app.add_typer(keys, name="key")
 app.add_typer(cli_past.replay, name="replay")
+app.add_typer(cli_rates.rates, name="rates")
+app.add_typer(cli_rates.policy, name="policy")
 app.command()(cli_past.verify)
 app.command()(doctor)
 app.command()(demo)
@@ -110,10 +112,12 @@ def _welcome(settings: Settings) -> None:
     owner = database.conninfo(settings, Role.OWNER)
     key = "$KEY"
     if not access.list_keys(owner):
-        key = access.create_key(owner, "owner")
+        key = access.create_key(owner, "owner", access.StaffRole.ADMINISTRATOR)
         console.print(f"Your API key, shown this once: [bold]{key}[/bold]\n")
     else:
-        console.print("KEY stands for your API key; a new one: tallystick key create NAME\n")
+        console.print(
+            "KEY stands for your API key; a new one: tallystick key create NAME --role ROLE\n"
+        )
     player = uuid4()
     console.print("Pay in 10.50 euro for a player:\n")
     console.print(
@@ -134,12 +138,15 @@ def _welcome(settings: Settings) -> None:
 @keys.command("create")
 def create_key(
     person: Annotated[str, typer.Argument(help="Who acts when the key is used.")],
+    role: Annotated[
+        access.StaffRole, typer.Option(help="What they may do: the same with all their keys.")
+    ],
     json: Json = False,
 ) -> None:
     """Make a key and print it, this once."""
     settings = Settings()
-    key = _owned(settings, lambda owner: access.create_key(owner, person))
-    print(json_format.dumps({"person": person, "key": key}) if json else key)
+    key = _owned(settings, lambda owner: access.create_key(owner, person, role))
+    print(json_format.dumps({"person": person, "role": role, "key": key}) if json else key)
 
 
 @keys.command("list")
@@ -150,6 +157,7 @@ def list_keys(json: Json = False) -> None:
         {
             "id": key.id,
             "person": key.person,
+            "role": key.role,
             "created_at": key.created_at.isoformat(),
             "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
         }
@@ -159,7 +167,8 @@ def list_keys(json: Json = False) -> None:
         print(json_format.dumps(rows))
         return
     for row in rows:
-        print(f"{row['id']}  {row['person']:20}  {'revoked' if row['revoked_at'] else 'valid'}")
+        state = "revoked" if row["revoked_at"] else "valid"
+        print(f"{row['id']}  {row['person']:20}  {row['role']:13}  {state}")
 
 
 @keys.command("revoke")
@@ -179,6 +188,6 @@ def _owned(settings: Settings, act: Callable[[str], T]) -> T:
         return act(database.conninfo(settings, Role.OWNER))
     except SetupError as problem:
         cli_db.report(problem)
-    except (access.InvalidPerson, access.UnknownKey) as error:
+    except (access.InvalidPerson, access.PersonHasOtherRole, access.UnknownKey) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/red]")
         sys.exit(1)

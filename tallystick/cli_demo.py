@@ -28,8 +28,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed plays the same day.")] = 7,
     transactions: Annotated[int, typer.Option(min=20, help="How many in all.")] = 2_000,
     faults: Annotated[
-        str, typer.Option(help="What the provider does wrong: none, demo, or rates.")
-    ] = "demo",
+        str, typer.Option(help="What goes wrong: none, demo, all, or rates such as duplicate=0.1.")
+    ] = "demo,dispute=0.04",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Play a seeded day through the real API and the simulated provider; print what happened."""

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on")
     port: Port = Field(default=8000, description="TCP port of the API")
+    api_processes: int = Field(
+        default=1, ge=1, le=64, description="How many processes answer at the port of the API"
+    )
     simulator_port: Port = Field(
         default=8100, description="TCP port of the payment provider simulator"
     )
@@ -94,6 +97,12 @@ class Settings(BaseSettings):
     )
     provider_timeout_seconds: float = Field(
         default=5.0, gt=0, description="How long a call to a provider may take, in seconds"
+    )
+    conversion_spread_basis_points: int = Field(
+        default=150,
+        ge=0,
+        le=5_000,
+        description="What the house keeps of a conversion, in hundredths of a per cent",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe log lines to write"

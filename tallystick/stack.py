@@ -19,8 +19,10 @@ SIMULATOR = "simulator"
 def parts(settings: Settings, *, seed: int = 1, faults: str = "none") -> list[Part]:
     """API, projector, workers, and the provider simulator with its seed and faults."""
     common = environment_of(settings)
+    number = settings.api_processes
+    names = ["api"] if number == 1 else [f"api-{n}" for n in range(1, number + 1)]
     return [
-        Part("api", ["serve", "api"], common),
+        *(Part(name, ["serve", "api"], common) for name in names),
         Part("projector", ["serve", "projector"], common),
         Part("workers", ["serve", "workers"], common),
         simulator(settings, seed=seed, faults=faults),
@@ -56,6 +58,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "TALLYSTICK_DATABASE_NAME": settings.database_name,
         "TALLYSTICK_HOST": settings.host,
         "TALLYSTICK_PORT": str(settings.port),
+        "TALLYSTICK_API_PROCESSES": str(settings.api_processes),
         "TALLYSTICK_SIMULATOR_PORT": str(settings.simulator_port),
         "TALLYSTICK_LOG_LEVEL": settings.log_level,
         "TALLYSTICK_PROVIDER_TIMEOUT_SECONDS": str(settings.provider_timeout_seconds),

@@ -20,32 +20,27 @@ import structlog
 from eventsourcing import persistence
 from psycopg_pool import ConnectionPool
 
-from domain.deposit import Deposit, DepositStatus
 from domain.errors import InvalidTransition
 from domain.outcomes import Outcome, Source
-from domain.transactions import Transaction
-from domain.withdrawal import WithdrawalStatus
 from projections import outstanding
 from projections.outstanding import Kind, Work
+from tallystick.commands.dispatch import Attempt, Dispatch
 from tallystick.commands.errors import TooContended, TransactionNotFound
-from tallystick.commands.provider_traffic import ProviderTraffic, evidence_from
+from tallystick.commands.inbox import Inbox, evidence_from
 from tallystick.eventstore.errors import AppendError
 from tallystick.faultpoints import faultpoint
-from tallystick.providers.protocol import Answer, PaymentProvider, Submission
+from tallystick.providers.protocol import (
+    Answer,
+    ConversionSubmission,
+    PaymentProvider,
+    RefundSubmission,
+)
 
 LEASE_SECONDS = 20.0
 """Longer than any call to a provider; a crashed worker's work is taken again after it."""
 
 SWEEP_SECONDS = 60.0
 IDLE_SECONDS = 0.05
-
-_MAY_NEVER_HAVE_ARRIVED = (
-    DepositStatus.SUBMITTED,
-    DepositStatus.UNKNOWN,
-    WithdrawalStatus.SUBMITTED,
-    WithdrawalStatus.UNKNOWN,
-    WithdrawalStatus.PROCESSING,
-)
 
 _ANOTHER_TIME = (
     AppendError,
@@ -66,14 +61,16 @@ class Worker:
         self,
         *,
         conninfo: str,
-        traffic: ProviderTraffic,
+        inbox: Inbox,
+        dispatch: Dispatch,
         providers: Mapping[str, PaymentProvider],
         clock: Callable[[], datetime],
         concurrency: int = 16,
         call_timeout_seconds: float,
     ) -> None:
         """`conninfo` is of the writer role; `providers` are the adapters, by provider name."""
-        self._traffic = traffic
+        self._inbox = inbox
+        self._dispatch = dispatch
         self._providers = providers
         self._clock = clock
         self._concurrency = concurrency
@@ -153,67 +150,77 @@ class Worker:
     def _step(self, work: Work) -> None:
         try:
             if work.kind is Kind.NOTICE:
-                self._traffic.act_on_notice(work.notice_id)
+                self._inbox.act_on_notice(work.notice_id)
             elif work.transaction_id is not None:
-                self._step_of(work.kind, work.transaction_id)
+                self._step_of(work.kind, work.transaction_id, work.leg)
         except (InvalidTransition, TransactionNotFound) as done_already:
             _log.debug("worker.nothing_to_do", work=work.work, why=str(done_already))
 
-    def _step_of(self, kind: Kind, transaction_id: UUID) -> None:
+    def _step_of(self, kind: Kind, transaction_id: UUID, leg: int) -> None:
         match kind:
             case Kind.SCREEN:
-                self._traffic.screen(transaction_id)
+                self._dispatch.screen(transaction_id)
             case Kind.SUBMIT:
-                self._submit(transaction_id)
+                self._submit(transaction_id, leg)
             case Kind.POLL:
-                self._ask(transaction_id)
+                self._ask(transaction_id, leg)
             case Kind.RETRY:
-                self._traffic.retry(transaction_id)
+                self._dispatch.retry(transaction_id, leg)
+            case Kind.EXPIRE:
+                self._dispatch.expire(transaction_id)
+            case Kind.ANSWER_DISPUTE:
+                self._answer(transaction_id)
             case Kind.NOTICE | Kind.WAIT:
                 raise ValueError(f"{kind} is nothing to do for a transaction")
             case _:
                 assert_never(kind)
 
-    def _submit(self, transaction_id: UUID) -> None:
+    def _submit(self, transaction_id: UUID, leg: int) -> None:
         """Record that the attempt begins, make the call, record the answer: in that order."""
-        transaction = self._traffic.submit(transaction_id)
-        if transaction is None:
+        attempt = self._dispatch.submit(transaction_id, leg)
+        if attempt is None:
             return
         faultpoint("worker.before_call")
-        answer = self._send(transaction)
+        answer = self._send(attempt)
         faultpoint("worker.after_call")
-        self._hear(transaction, answer, Source.ANSWER)
+        self._hear(attempt, answer, Source.ANSWER)
 
-    def _ask(self, transaction_id: UUID) -> None:
+    def _ask(self, transaction_id: UUID, leg: int) -> None:
         """Ask the provider about an open attempt.
 
         One that never arrived is sent again under the same reference, which the provider takes
         for the same attempt: that is no second one.
         """
-        transaction = self._traffic.transaction(transaction_id)
-        if transaction.reference is None:
+        attempt = self._dispatch.attempt(transaction_id, leg)
+        if attempt is None:
             return
-        answer = self._providers[transaction.provider].fetch(
-            transaction.reference, timeout_seconds=self._call_timeout_seconds
+        answer = self._providers[attempt.provider].fetch(
+            attempt.reference, timeout_seconds=self._call_timeout_seconds
         )
-        if answer.outcome is Outcome.NOT_FOUND and transaction.status in _MAY_NEVER_HAVE_ARRIVED:
-            answer = self._send(transaction)
-        self._hear(transaction, answer, Source.POLL)
+        if answer.outcome is Outcome.NOT_FOUND and attempt.may_never_have_arrived:
+            answer = self._send(attempt)
+        self._hear(attempt, answer, Source.POLL)
 
-    def _send(self, transaction: Transaction) -> Answer:
-        provider = self._providers[transaction.provider]
-        submission = Submission(
-            reference=transaction.reference or "",
-            player_id=str(transaction.player_id),
-            method=transaction.method,
-            amount=transaction.amount,
-            instrument=transaction.instrument,
-            timeout_seconds=self._call_timeout_seconds,
-        )
-        if isinstance(transaction, Deposit):
-            return provider.submit_deposit(submission)
-        return provider.submit_payout(submission)
+    def _send(self, attempt: Attempt) -> Answer:
+        provider = self._providers[attempt.provider]
+        match attempt.submission:
+            case RefundSubmission() as refund:
+                return provider.submit_refund(refund)
+            case ConversionSubmission() as conversion:
+                return provider.submit_conversion(conversion)
+            case payment if attempt.is_deposit:
+                return provider.submit_deposit(payment)
+            case payout:
+                return provider.submit_payout(payout)
 
-    def _hear(self, transaction: Transaction, answer: Answer, source: Source) -> None:
-        evidence = evidence_from(answer, transaction.reference or "", source)
-        self._traffic.hear(transaction.id, evidence)
+    def _hear(self, attempt: Attempt, answer: Answer, source: Source) -> None:
+        evidence = evidence_from(answer, attempt.reference, source)
+        self._inbox.hear(attempt.transaction_id, evidence)
+
+    def _answer(self, dispute_id: UUID) -> None:
+        """Tell the provider our answer to a dispute; the same one again changes nothing there."""
+        pending = self._dispatch.dispute_answer(dispute_id)
+        if pending is None:
+            return
+        answer = self._providers[pending.provider].answer_dispute(pending.answer)
+        self._dispatch.dispute_answered(dispute_id, pending, answer.outcome)

@@ -1,7 +1,8 @@
 """Random histories of a whole ledger that the domain itself would have written.
 
 Every event comes from a decision function, so whatever a read model meets here is legal; what a
-decision refuses simply does not happen.
+decision refuses simply does not happen. What begins is in `event_beginnings.py`, what
+follows from a transaction's state in `event_proceedings.py`.
 """
 
 from collections import defaultdict
@@ -15,55 +16,53 @@ from uuid import UUID
 import psycopg
 
 from domain import accounts
-from domain.approvals import DEFAULT_POLICY
-from domain.attempts import reference
+from domain.adjustment import Adjustment
+from domain.closed_loop import Plan, plan_legs
 from domain.commands import Command
-from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit, resolve_deposit
+from domain.counters import counts, instrument_counter
+from domain.deposit import Deposit
+from domain.dispute import Dispute
 from domain.errors import DomainError, Reason
-from domain.events import LedgerEvent, ProviderNoticeReceived
+from domain.events import (
+    DisputeNoticeReceived,
+    LedgerEvent,
+    ProviderNoticeReceived,
+    RateTablePublished,
+)
 from domain.money import Money
-from domain.notice import evidence_of, notice_stream, set_aside
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
+from domain.notice import notice_stream
+from domain.outcomes import DisputeNews, DisputeStage
 from domain.player import (
     Player,
-    Verification,
-    change_verification,
-    evolve_player,
-    register_player,
-    set_exclusion,
-    set_hold,
+)
+from domain.policy import (
+    DEFAULT_POLICY,
+    Policy,
 )
 from domain.postings import postings
-from domain.provider import Provider, evolve_provider, register_provider, set_pause
+from domain.provider import Provider
+from domain.rates import RateTable, evolve_rates
 from domain.transactions import Transaction, evolve_transaction
-from domain.withdrawal import Withdrawal, WithdrawalStatus
-from domain.withdrawal_decisions import (
-    approve_withdrawal,
-    cancel_withdrawal,
-    hold_withdrawal,
-    provide_information,
-    reject_withdrawal,
-    release_withdrawal,
-    request_information,
-    request_withdrawal,
-    retry_withdrawal,
-    screen_withdrawal,
-    submit_withdrawal,
-)
-from domain.withdrawal_reports import hear_withdrawal, resolve_withdrawal
+from domain.withdrawal import Withdrawal
 from projections.read_model import Recorded
 from tallystick.eventstore.codec import TOPICS, encode
+from tests import event_beginnings, event_proceedings
+from tests.event_beginnings import AWKWARD
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-_PEOPLE = ("ann", "ben", "cem")
-_OPEN_AMOUNTS = (100, 2_500, 49_900, 60_000, 250_000)
-_ENDED_DEPOSIT = ("blocked", "completed", "failed", "voided", "expired", "cancelled")
-_ENDED_WITHDRAWAL = ("paid", "returned", "rejected")
-_ENDED = frozenset((*_ENDED_DEPOSIT, *_ENDED_WITHDRAWAL))
-_AWKWARD = ("plain", 'a "quoted" \\ one', "line\nbreak\ttab", "NULL", "", "{curly,ünïcode}")
+_PEOPLE = ("ann", "ben", "cem", "dot")
+_ROLES = ("fraud", "finance", "compliance")
+_AMOUNTS = (100, 2_500, 49_900, 60_000, 250_000)
+_ENDED = frozenset(
+    (
+        *("blocked", "completed", "failed", "voided", "expired", "cancelled"),
+        *("partially_refunded", "refunded", "paid", "returned", "rejected"),
+        *("succeeded", "reversed", "executed", "won", "lost", "withdrawn"),
+    )
+)
 
 Appended = Sequence[LedgerEvent]
+Notice = ProviderNoticeReceived | DisputeNoticeReceived
 T = TypeVar("T")
 
 
@@ -80,10 +79,15 @@ class World:
     transactions: dict[UUID, Transaction] = field(default_factory=dict)
     open: dict[UUID, None] = field(default_factory=dict)
     """Transactions that have not ended, oldest first."""
-    notices: list[ProviderNoticeReceived] = field(default_factory=list)
+    credited: dict[UUID, None] = field(default_factory=dict)
+    """Deposits that may be refunded or contested."""
+    notices: list[Notice] = field(default_factory=list)
     """Not acted on yet."""
+    rates: RateTable | None = None
+    policy: Policy = DEFAULT_POLICY
     uuids: int = 0
     balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    counters: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     @property
     def events(self) -> list[LedgerEvent]:
@@ -93,13 +97,17 @@ class World:
         """Let one thing happen, or find that it may not."""
         self.now += timedelta(microseconds=self.random.randint(1, 90_000_000))
         choices: list[tuple[Callable[[], Appended | LedgerEvent | None], int]] = [
-            (self._someone_new, 4 if len(self.players) < 5 else 1),
-            (self._new_deposit, 6),
-            (self._new_withdrawal, 4),
-            (self._party_changes, 1),
-            (self._proceed, 30),
+            (lambda: event_beginnings.someone_new(self), 4 if len(self.players) < 5 else 1),
+            (lambda: event_beginnings.new_deposit(self), 9),
+            (lambda: event_beginnings.new_withdrawal(self), 4),
+            (lambda: event_beginnings.new_refund(self), 2),
+            (lambda: event_beginnings.new_conversion(self), 2),
+            (lambda: event_beginnings.new_adjustment(self), 1),
+            (lambda: event_beginnings.party_changes(self), 5),
+            (self._proceed, 36),
             (self._notice_arrives, 5),
-            (self._act_on_notice, 8),
+            (self._dispute_notice_arrives, 4),
+            (self._act_on_notice, 10),
         ]
         actions, weights = zip(*choices, strict=True)
         try:
@@ -108,6 +116,17 @@ class World:
             return
         if made:
             self._append(list(made) if isinstance(made, list | tuple) else [made])
+
+    def settle(self, steps: int) -> None:
+        """Nothing new begins any more: what is open is brought to its end, in up to `steps`."""
+        for _ in range(steps):
+            self.now += timedelta(hours=1)
+            try:
+                made = self._act_on_notice() if self.notices else self._proceed()
+            except DomainError:
+                continue
+            if made:
+                self._append(list(made) if isinstance(made, list | tuple) else [made])
 
     def _append(self, events: list[LedgerEvent]) -> None:
         moved: dict[str, int] = defaultdict(int)
@@ -122,149 +141,54 @@ class World:
         for account, change in moved.items():
             self.balances[account] += change
         for event in events:
+            for count in counts(event):
+                self.counters[count.counter] += count.change
             self._evolve(event)
         self.appends.append(events)
 
     def _evolve(self, event: LedgerEvent) -> None:
         stream = event.originator_id
-        if isinstance(event, ProviderNoticeReceived):
+        if isinstance(event, ProviderNoticeReceived | DisputeNoticeReceived):
             self.notices.append(event)
             return
-        known = self.transactions.get(stream)
-        if changed := evolve_transaction(known, event):
-            self.transactions[stream] = changed
-            if changed.status in _ENDED and not (changed.status == "failed" and _reserves(changed)):
-                self.open.pop(stream, None)
-            else:
-                self.open[stream] = None
+        if isinstance(event, RateTablePublished):
+            self.rates = evolve_rates(self.rates, event)
+            return
+        changed = evolve_transaction(self.transactions.get(stream), event)
+        if changed is None:
+            return
+        self.transactions[stream] = changed
+        if isinstance(changed, Deposit) and changed.status.is_credited:
+            self.credited[stream] = None
+        reserves = isinstance(changed, Withdrawal) and changed.reserved
+        answers = isinstance(changed, Dispute) and changed.answer_due
+        adjusted = isinstance(changed, Adjustment) and changed.status == "approved"
+        ended = adjusted or changed.status in _ENDED
+        if ended and not reserves and not answers:
+            self.open.pop(stream, None)
+        else:
+            self.open[stream] = None
 
-    # --- actions --------------------------------------------------------------------------------
-
-    def _someone_new(self) -> LedgerEvent:
-        if not self.providers or self.random.random() < 0.05:
-            name = f"psp-{len(self.providers)}"
-            registered = register_provider(
-                name, self._command(), adapter="simulator", poll_delays_seconds=(10, 30, 60, 90)
-            )
-            self.providers[name] = evolve_provider(None, registered)
-            return registered
-        verification = self.random.choice([Verification.FULL, Verification.FULL, Verification.NONE])
-        player = register_player(self._uuid(), self._command(), verification=verification)
-        self.players[player.originator_id] = evolve_player(None, player)
-        return player
-
-    def _party_changes(self) -> LedgerEvent | None:
-        command = self._command(self._person())
-        if self.random.random() < 0.3:
-            provider = self._any(self.providers)
-            if not provider.paused and self.random.random() < 0.7:
-                return None
-            change = set_pause(provider, command, paused=not provider.paused, reason="test")
-            if change:
-                self.providers[provider.name] = evolve_provider(provider, change)
-            return change
-        player = self._any(self.players)
-        if not player.on_hold and not player.excluded and self.random.random() < 0.7:
-            return None
-        made = self.random.choice(
-            [
-                lambda: set_hold(player, command, on_hold=not player.on_hold, reason="test"),
-                lambda: set_exclusion(player, command, excluded=not player.excluded, reason="test"),
-                lambda: change_verification(
-                    player, command, verification=Verification.FULL, jurisdiction="MT"
-                ),
-            ]
-        )()
-        if made:
-            self.players[player.id] = evolve_player(player, made)
-        return made
-
-    def _new_deposit(self) -> Appended:
-        return create_deposit(
-            self._uuid(),
-            self._command(),
-            player=self._any(self.players),
-            provider=self._any(self.providers),
-            method=self.random.choice(["redirect", "voucher"]),
-            amount=self._amount(),
-            instrument=self.random.choice([None, "card-1", *_AWKWARD]),
-            metadata=self._metadata(),
-        )
-
-    def _new_withdrawal(self) -> Appended:
-        player, amount = self._any(self.players), self._amount()
-        available = self.balances[accounts.available(player.id, amount.currency)]
-        return request_withdrawal(
-            self._uuid(),
-            self._command(f"player:{player.id}"),
-            player=player,
-            provider=self._any(self.providers),
-            method="bank_transfer",
-            amount=amount,
-            instrument=self.random.choice([None, "iban-1", *_AWKWARD]),
-            metadata=self._metadata(),
-            refusal=Reason.INSUFFICIENT_FUNDS if available < amount.amount else None,
-        )
+    # --- what goes on ---------------------------------------------------------------------------
 
     def _proceed(self) -> Appended | LedgerEvent | None:
         """What a worker or a person would do next with some transaction."""
-        state = self._some_transaction()
-        if isinstance(state, Deposit):
-            return self._proceed_deposit(state)
-        return self._proceed_withdrawal(state)
-
-    def _proceed_deposit(self, state: Deposit) -> LedgerEvent | None:
-        command = self._command()
-        if state.status is DepositStatus.CREATED and self.random.random() < 0.9:
-            return submit_deposit(state, command, provider=self.providers[state.provider])
-        if state.status is DepositStatus.REVIEW:
-            target = self.random.choice(["completed", "completed", "failed"])
-            command = self._command(self._person())
-            return resolve_deposit(state, command, target=target, note="seen")
-        if self.random.random() < 0.05:
-            return cancel_deposit(state, command, "test")
-        return self._hear_deposit(state, self._heard(state))
-
-    def _proceed_withdrawal(self, state: Withdrawal) -> Appended | LedgerEvent | None:
-        command, by = self._command(), self._command(self._person())
-        player, provider = self.players[state.player_id], self.providers[state.provider]
-        if self.random.random() < 0.04:
-            return cancel_withdrawal(state, by, reason="test")
-        match state.status:
-            case WithdrawalStatus.REQUESTED:
-                return screen_withdrawal(state, command, player=player, policy=DEFAULT_POLICY)
-            case WithdrawalStatus.UNDER_REVIEW:
-                decide = self.random.choices(
-                    [approve_withdrawal, reject_withdrawal, hold_withdrawal, request_information],
-                    [8, 1, 1, 1],
-                )[0]
-                return decide(state, by, note=self.random.choice(_AWKWARD))
-            case WithdrawalStatus.INFO_REQUIRED:
-                return provide_information(state, by, note="here")
-            case WithdrawalStatus.HELD:
-                return release_withdrawal(state, by, note="fine")
-            case WithdrawalStatus.QUEUED:
-                return submit_withdrawal(state, command, player=player, provider=provider)
-            case WithdrawalStatus.FAILED if state.reserved:
-                return retry_withdrawal(state, command)
-            case WithdrawalStatus.REVIEW:
-                target = self.random.choice(["paid", "paid", "failed"])
-                return resolve_withdrawal(state, by, target=target, note="seen")
-            case _:
-                return hear_withdrawal(state, command, self._heard(state), provider=provider)
+        return event_proceedings.proceed(self, self._some_transaction())
 
     def _notice_arrives(self) -> LedgerEvent | None:
         state = self._some_transaction()
+        if not state.provider or isinstance(state, Dispute):
+            return None
         if state.reference is None and self.random.random() < 0.95:
             return None
-        heard = self._heard(state)
-        message_id = str(self._uuid())
+        heard = event_proceedings.heard(self, state)
+        message_id = str(self.uuid())
         ours = self.random.random() < 0.95
         return ProviderNoticeReceived(
-            **self._command().header(notice_stream(state.provider, message_id), 1),
+            **self.command().header(notice_stream(state.provider, message_id), 1),
             provider=state.provider,
             message_id=message_id,
-            reference=heard.reference if ours else self.random.choice(_AWKWARD),
+            reference=heard.reference if ours else self.random.choice(AWKWARD),
             outcome=heard.outcome,
             amount=heard.amount,
             fee=heard.fee,
@@ -276,79 +200,101 @@ class World:
             sent_at=self.now,
         )
 
-    def _act_on_notice(self) -> Appended | LedgerEvent | None:
-        if not self.notices:
-            return None
-        notice = self.notices.pop(0)
-        evidence, stream = evidence_of(notice), notice.reference.partition("-")[0]
-        state = self.transactions.get(UUID(stream)) if len(stream) == 32 else None
-        if state is None:
-            return set_aside(notice, self._command(), "nothing we know")
-        if isinstance(state, Deposit):
-            return self._hear_deposit(state, evidence)
-        provider = self.providers[state.provider]
-        return hear_withdrawal(state, self._command(), evidence, provider=provider)
-
-    def _hear_deposit(self, state: Deposit, evidence: Evidence) -> LedgerEvent | None:
-        account = accounts.available(state.player_id, state.amount.currency)
-        return hear_deposit(
-            state,
-            self._command(),
-            evidence,
-            provider=self.providers[state.provider],
-            available_minor=self.balances[account],
+    def _dispute_notice_arrives(self) -> LedgerEvent:
+        deposit = self.some_credited()
+        if deposit.id.int % 4:  # most are never contested
+            raise DomainError
+        message_id, due_seconds = str(self.uuid()), self.random.randint(100, 40_000)
+        amount = self.random.choice([None, deposit.amount, Money(99, deposit.amount.currency)])
+        return DisputeNoticeReceived(
+            **self.command().header(notice_stream(deposit.provider, message_id), 1),
+            provider=deposit.provider,
+            message_id=message_id,
+            reference=deposit.reference or "" if self.random.random() < 0.97 else "not ours",
+            dispute_reference=f"dispute-{deposit.id.hex[:8]}",
+            stage=self.random.choices(list(DisputeStage), [6, 6, 2, 1])[0],
+            news=self.random.choice(list(DisputeNews)),
+            amount=amount,
+            reason_code=self.random.choice([None, "10.4", "fraud"]),
+            evidence_due_at=self.random.choice([None, self.now + timedelta(seconds=due_seconds)]),
+            raw_digest="00" * 32,
+            sent_at=self.now,
         )
+
+    def _act_on_notice(self) -> Appended | LedgerEvent | None:
+        return event_proceedings.act_on(self, self.notices.pop(0)) if self.notices else None
 
     def _some_transaction(self) -> Transaction:
         """Mostly one that is open."""
         if not self.open or self.random.random() < 0.03:
-            return self._any(self.transactions)
-        return self.transactions[self.random.choice(list(self.open)[-40:])]
+            return self.any(self.transactions)
+        opened = list(self.open)
+        return self.transactions[
+            self.random.choice(opened[:30] if self.random.random() < 0.4 else opened[-40:])
+        ]
+
+    def some_credited(self) -> Deposit:
+        """One of the latest that may be refunded or contested."""
+        if not self.credited:
+            raise DomainError
+        found = self.transactions[self.random.choice(list(self.credited)[-15:])]
+        if not isinstance(found, Deposit):
+            raise TypeError(found)
+        return found
+
+    def plan(self, player: Player, amount: Money, provider: str, instrument: str | None) -> Plan:
+        """Where a payout goes, by what the player's instruments have paid in."""
+        net_minor = {
+            known: self.counters[instrument_counter(player.id, known, amount.currency)]
+            for known in player.instruments
+        }
+        return plan_legs(
+            player=player,
+            amount=amount,
+            provider=provider,
+            method="bank_transfer",
+            instrument=instrument,
+            net_minor=net_minor,
+        )
+
+    def refusal(self, player_id: UUID, amount: Money) -> Reason | None:
+        """Why the amount cannot be reserved."""
+        available = self.balances[accounts.available(player_id, amount.currency)]
+        return Reason.INSUFFICIENT_FUNDS if available < amount.amount else None
 
     # --- ingredients ----------------------------------------------------------------------------
 
-    def _heard(self, state: Transaction) -> Evidence:
-        outcome = self.random.choices(list(Outcome), [5, 5, 6, 3, 14, 4, 1, 0.5, 1, 2, 3])[0]
-        attempt = state.attempt if isinstance(state, Withdrawal) else 1
-        other = self.random.random() < 0.03
-        return Evidence(
-            source=self.random.choice([Source.ANSWER, Source.POLL]),
-            outcome=outcome,
-            reference=reference(state.id, max(attempt, 1)),
-            amount=Money(state.amount.amount + 1, state.amount.currency) if other else None,
-            fee=self.random.choice([None, Money(7, state.amount.currency)]),
-            provider_reference=self.random.choice([None, f"psp-ref-{state.id.hex[:6]}"]),
-            decline_code=self.random.choice([None, *DeclineCode]),
-            redirect_url="https://psp.example/pay",
-        )
+    def amount(self) -> Money:
+        return Money(self.random.choice(_AMOUNTS), self.random.choice(["EUR", "EUR", "JPY"]))
 
-    def _amount(self) -> Money:
-        return Money(self.random.choice(_OPEN_AMOUNTS), self.random.choice(["EUR", "EUR", "JPY"]))
-
-    def _metadata(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, str]:
         return {
-            f"key-{n}": self.random.choice(_AWKWARD)
+            f"key-{n}": self.random.choice((*AWKWARD, "order-17"))
             for n in range(self.random.choice([0, 0, 1, 2]))
         }
 
-    def _any(self, by_key: Mapping[Any, T]) -> T:
+    def any(self, by_key: Mapping[Any, T]) -> T:
         if not by_key:
             raise DomainError
         return self.random.choice(list(by_key.values()))
 
-    def _person(self) -> str:
-        return f"operator:{self.random.choice(_PEOPLE)}"
+    def by_person(self) -> Command:
+        """Of a member of staff, in one of their roles."""
+        person, role = self.random.choice(_PEOPLE), self.random.choice(_ROLES)
+        return self.command(f"operator:{person}", role)
 
-    def _command(self, actor: str = "system:test") -> Command:
-        return Command(now=self.now, actor=actor, command_id=self._uuid(), request_digest="digest")
+    def command(self, actor: str = "system:test", role: str = "") -> Command:
+        return Command(
+            now=self.now,
+            actor=actor,
+            command_id=self.uuid(),
+            request_digest="digest",
+            role=role,
+        )
 
-    def _uuid(self) -> UUID:
+    def uuid(self) -> UUID:
         self.uuids += 1
         return UUID(int=self.random.getrandbits(64) << 64 | self.uuids, version=4)
-
-
-def _reserves(state: Transaction) -> bool:
-    return isinstance(state, Withdrawal) and state.reserved
 
 
 def world(seed: int, steps: int) -> World:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
@@ -12,14 +13,25 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from domain.accounts import available
-from domain.events import DepositCompleted, HoldLifted, HoldPlaced, LedgerEvent, PlayerRegistered
+from domain.events import (
+    Count,
+    DepositCompleted,
+    DepositCreated,
+    Header,
+    HoldLifted,
+    HoldPlaced,
+    LedgerEvent,
+    PlayerRegistered,
+    WithdrawalRejected,
+    WithdrawalRequested,
+)
 from domain.money import Money
+from domain.outcomes import Evidence, Outcome, Source
 from tallystick.config import Settings
 from tallystick.eventstore.append import Receipt
 from tallystick.eventstore.database import Role, conninfo
 from tallystick.eventstore.ledger import Ledger
 from tallystick.eventstore.merkle import leaf_hash
-from tests.scenario import command, heard
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,10 +58,23 @@ def log(database: Settings) -> list[Any]:
 # --- events to fill a ledger with ---------------------------------------------------------------
 
 
+def header(stream: UUID, version: int) -> Header:
+    return Header(
+        originator_id=stream,
+        originator_version=version,
+        occurred_at=datetime.now(UTC),
+        actor="system:tests",
+        command_id=uuid4(),
+    )
+
+
 def registered(player_id: UUID | None = None) -> PlayerRegistered:
     """The smallest append: one event, which posts nothing."""
     return PlayerRegistered(
-        **command().header(player_id or uuid4(), 1), jurisdiction=None, verification="none"
+        **header(player_id or uuid4(), 1),
+        jurisdiction=None,
+        verification="none",
+        time_zone="UTC",
     )
 
 
@@ -58,8 +83,8 @@ def player_history(player_id: UUID, count: int) -> list[LedgerEvent]:
     events: list[LedgerEvent] = [registered(player_id)]
     for version in range(2, count + 1):
         kind = HoldPlaced if version % 2 == 0 else HoldLifted
-        header = command().header(player_id, version)
-        events.append(kind(**header, request_digest="digest", reason="r"))
+        placed = header(player_id, version)
+        events.append(kind(**placed, request_digest="digest", hold="fraud", reason="r"))
     return events
 
 
@@ -67,13 +92,71 @@ def credit(player_id: UUID, amount: Money, *, stream: UUID | None = None) -> Dep
     """Money for a player, in a stream of its own."""
     stream = stream or uuid4()
     return DepositCompleted(
-        **command().header(stream, 1),
+        **header(stream, 1),
         player_id=player_id,
         provider="acme",
         settled=amount,
         fee=None,
         late=False,
-        evidence=heard("succeeded", transaction=stream),
+        concerns=(),
+        counts=(),
+        evidence=Evidence(source=Source.POLL, outcome=Outcome.SUCCEEDED, reference="r"),
+    )
+
+
+def counted(**changes: int) -> DepositCreated:
+    """A deposit of 1.00 euro, with what it counts."""
+    return DepositCreated(
+        **header(uuid4(), 1),
+        request_digest="digest",
+        player_id=uuid4(),
+        provider="acme",
+        method="card",
+        amount=Money(100, "EUR"),
+        instrument=None,
+        metadata={},
+        counts=tuple(Count(counter=name, change=change) for name, change in changes.items()),
+    )
+
+
+def requested(
+    player_id: UUID, amount: Money, *, stream: UUID | None = None
+) -> tuple[WithdrawalRequested]:
+    """A withdrawal that reserves its amount."""
+    return (
+        WithdrawalRequested(
+            **header(stream or uuid4(), 1),
+            request_digest="digest",
+            player_id=player_id,
+            provider="acme",
+            method="bank_transfer",
+            amount=amount,
+            instrument=None,
+            metadata={},
+            reserved=True,
+            legs=(),
+            closed_loop=True,
+            counts=(),
+        ),
+    )
+
+
+def rejected(
+    player_id: UUID, amount: Money, stream: UUID
+) -> tuple[WithdrawalRequested, WithdrawalRejected]:
+    """The same withdrawal where there is too little money for it."""
+    (request,) = requested(player_id, amount, stream=stream)
+    return (
+        replace(request, reserved=False),
+        WithdrawalRejected(
+            **header(stream, 2),
+            request_digest="digest",
+            player_id=player_id,
+            reason="insufficient_funds",
+            note="",
+            released=None,
+            counts=(),
+        ),
     )
 
 

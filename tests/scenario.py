@@ -4,25 +4,43 @@ Also the builders the tests share: commands, players, providers, evidence, and a
 every status a transaction can have.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from domain.approvals import ApprovalPolicy, ApprovalTier
 from domain.attempts import ATTEMPTS_MAX, reference
+from domain.closed_loop import plan_legs
 from domain.commands import Command
-from domain.deposit import Deposit, DepositStatus, create_deposit, submit_deposit
+from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit, submit_deposit
 from domain.deposit_reports import hear_deposit, resolve_deposit
 from domain.errors import DomainError, Reason
-from domain.events import DepositCancelled, Event, LedgerEvent, WithdrawalScreeningStarted
+from domain.events import (
+    ApprovalTerms,
+    ApprovalTier,
+    DepositRefundTracked,
+    Event,
+    LedgerEvent,
+    WithdrawalScreeningStarted,
+)
+from domain.limits import deposit_counts
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
-from domain.player import Player, Verification, evolve_player, register_player
+from domain.outcomes import DeclineCode, Evidence, Outcome, Source, Standing
+from domain.player import (
+    HoldKind,
+    Instrument,
+    Player,
+    Verification,
+    evolve_player,
+    register_player,
+)
+from domain.policy import DEFAULT_POLICY, Policy
 from domain.provider import Provider, evolve_provider, register_provider
+from domain.roles import Groups
 from domain.transactions import Transaction, project_transaction
 from domain.withdrawal import WithdrawalStatus
 from domain.withdrawal_decisions import (
+    amend_withdrawal,
     approve_withdrawal,
     cancel_withdrawal,
     hold_withdrawal,
@@ -30,6 +48,7 @@ from domain.withdrawal_decisions import (
     request_information,
     request_withdrawal,
     retry_withdrawal,
+    score_withdrawal,
     screen_withdrawal,
     submit_withdrawal,
 )
@@ -125,26 +144,53 @@ def command(
     now: datetime = NOW,
     command_id: UUID | None = None,
     digest: str = "digest",
+    role: str = "",
 ) -> Command:
-    return Command(now=now, actor=actor, command_id=command_id or uuid4(), request_digest=digest)
+    return Command(
+        now=now,
+        actor=actor,
+        command_id=command_id or uuid4(),
+        request_digest=digest,
+        role=role,
+    )
 
 
-def by(person: str, *, now: datetime = NOW) -> Command:
+def by(person: str, *, now: datetime = NOW, role: str = "") -> Command:
     """A command of an operator's."""
-    return command(f"operator:{person}", now=now)
+    return command(f"operator:{person}", now=now, role=role)
 
 
 def player(
     verification: Verification = Verification.FULL,
     *,
     player_id: UUID = PLAYER_ID,
+    jurisdiction: str | None = None,
+    time_zone: str = "UTC",
     excluded: bool = False,
+    excluded_until: datetime | None = None,
     on_hold: bool = False,
+    holds: Sequence[str] = (),
+    instruments: Sequence[tuple[str, str, str]] = (),
 ) -> Player:
+    """`on_hold` is short for a hold of fraud's; instruments are (fingerprint, provider, method)."""
     registered = evolve_player(
-        None, register_player(player_id, command(), verification=verification)
+        None,
+        register_player(
+            player_id,
+            command(),
+            jurisdiction=jurisdiction,
+            verification=verification,
+            time_zone=time_zone,
+        ),
     )
-    return replace(registered, excluded=excluded, on_hold=on_hold)
+    kinds = ("fraud",) if on_hold and not holds else holds
+    return replace(
+        registered,
+        excluded=excluded or excluded_until is not None,
+        excluded_until=excluded_until,
+        holds=frozenset(HoldKind(kind) for kind in kinds),
+        instruments={name: Instrument(provider=p, method=m) for name, p, m in instruments},
+    )
 
 
 def provider(
@@ -205,8 +251,16 @@ def resolve_as(
     return resolve(state, command or by(person), target=target, note="see ticket 4711")
 
 
+REFUND = UUID("00000000-0000-4000-8000-000000000003")
+
+
 def deposit_created(
-    amount: Money = AMOUNT, *, by_player: Player | None = None, to: Provider | None = None
+    amount: Money = AMOUNT,
+    *,
+    by_player: Player | None = None,
+    to: Provider | None = None,
+    instrument: str | None = "card-1",
+    refusal: Reason | None = None,
 ) -> Given:
     return Given(
         create_deposit(
@@ -216,10 +270,25 @@ def deposit_created(
             provider=to or provider(),
             method="redirect",
             amount=amount,
-            instrument="card-1",
+            instrument=instrument,
             metadata={},
+            counts=deposit_counts(PLAYER_ID, amount, NOW.date()),
+            refusal=refusal,
         )
     )
+
+
+def refund_tracked(
+    history: Given, amount: Money, standing: Standing, refund_id: UUID = REFUND
+) -> Given:
+    """A refund takes something of the deposit, may take it, or gives it back."""
+    event = DepositRefundTracked(
+        **command().header(TRANSACTION, len(history.history) + 1),
+        refund_id=refund_id,
+        amount=amount,
+        standing=standing,
+    )
+    return Given((*history.history, event))
 
 
 def _go_on(history: Given, decision: Decision, *args: object, **kwargs: object) -> Given:
@@ -232,12 +301,16 @@ def _go_on(history: Given, decision: Decision, *args: object, **kwargs: object) 
 def deposit_in(status: DepositStatus | str, amount: Money = AMOUNT) -> Given:
     """A history that ends in `status`, made by the real decisions."""
     status = DepositStatus(status)
+    if status in (DepositStatus.PARTIALLY_REFUNDED, DepositStatus.REFUNDED):
+        part = amount.amount if status is DepositStatus.REFUNDED else 1
+        refunded = Money(part, amount.currency)
+        return refund_tracked(deposit_in("completed", amount), refunded, Standing.TAKEN)
     if status is DepositStatus.BLOCKED:
         return deposit_created(amount, by_player=player(excluded=True))
     created = deposit_created(amount)
     if status is DepositStatus.CREATED:
         return created
-    submitted = _go_on(created, submit_deposit, command(), provider=provider())
+    submitted = _go_on(created, submit_deposit, command(), player=player(), provider=provider())
     awaiting = [heard("awaiting_player", "answer", redirect_url="https://psp.example/pay")]
     reports: dict[DepositStatus, list[Evidence]] = {
         DepositStatus.SUBMITTED: [],
@@ -258,29 +331,42 @@ def deposit_in(status: DepositStatus | str, amount: Money = AMOUNT) -> Given:
         overdue = NOW + timedelta(minutes=31)
         history = _go_on(history, hear_of_deposit, heard("awaiting_player", "poll"), now=overdue)
     if status is DepositStatus.CANCELLED:
-        cancelled = DepositCancelled(
-            **by("ann").header(TRANSACTION, history.state.version + 1),
-            request_digest="digest",
-            reason=Reason.REQUESTED_BY_PLAYER,
-        )
-        history = Given((*history.history, cancelled))
+        history = _go_on(history, cancel_deposit, by("ann"), Reason.REQUESTED_BY_PLAYER)
     assert history.state.status is status
     return history
 
 
 # --- withdrawals --------------------------------------------------------------------------------
 
+EITHER = (("fraud", "finance"),)
+BOTH = (("fraud",), ("finance",))
 
-def policy(*tiers: tuple[int | None, int]) -> ApprovalPolicy:
-    """Tiers as (limit in whole units, approvals)."""
-    return ApprovalPolicy(
-        version="test-1",
-        tiers=tuple(ApprovalTier(limit_major=limit, approvals=n) for limit, n in tiers),
+
+def policy(
+    *tiers: tuple[int | None, Groups],
+    currency: str = "EUR",
+    score_below: int = 40,
+    turnover_percent_min: int = 0,
+    approval_seconds: int = 86_400,
+) -> Policy:
+    """Tiers as (limit in whole units, who has to agree)."""
+    terms = ApprovalTerms(
+        currency=currency,
+        tiers=tuple(ApprovalTier(limit_major=limit, required=groups) for limit, groups in tiers),
+        score_below=score_below,
+        high_required=(("compliance",),),
+        turnover_percent_min=turnover_percent_min,
+        approval_seconds=approval_seconds,
     )
+    return replace(DEFAULT_POLICY, name="test-1", terms=terms)
 
 
-SUPERVISED = policy((None, 1))
+UNATTENDED = policy((None, ()))
+"""No withdrawal needs anybody."""
+SUPERVISED = policy((None, EITHER))
 """Every withdrawal needs one person."""
+TWICE_SUPERVISED = policy((None, BOTH))
+"""Every withdrawal needs two people."""
 
 
 def hear_of_withdrawal(
@@ -291,34 +377,130 @@ def hear_of_withdrawal(
     return hear_withdrawal(state, command("provider:acme", now=now), evidence, **kwargs)
 
 
-def withdrawal_requested(amount: Money = AMOUNT, refusal: Reason | None = None) -> Given:
+def screened(
+    state: object, *, by_player: Player | None = None, now: datetime = NOW, **kwargs: object
+) -> object:
+    """`screen_withdrawal` by the system, in the policy's currency, with enough turnover."""
+    usual = {
+        "policy": SUPERVISED,
+        "in_policy_currency": state.amount,
+        "deposited_minor": 0,
+        "wagered_minor": 0,
+    }
+    party = by_player or player()
+    return screen_withdrawal(state, command(now=now), player=party, **(usual | kwargs))
+
+
+def approved_by(
+    state: object,
+    person: str,
+    role: str = "fraud",
+    *,
+    party: Player | None = None,
+    now: datetime = NOW,
+) -> object:
+    return approve_withdrawal(
+        state, by(person, role=role, now=now), player=party or player(), note="fine"
+    )
+
+
+def submitted(
+    state: object, leg: int = 1, *, party: Player | None = None, now: datetime = NOW
+) -> object:
+    return submit_withdrawal(
+        state, command(now=now), leg=leg, player=party or player(), provider=provider()
+    )
+
+
+def amended(
+    state: object,
+    amount: Money = OTHER_AMOUNT,
+    instrument: str | None = "iban-1",
+    *,
+    person: str = "ann",
+    party: Player | None = None,
+    net_minor: Mapping[str, int] | None = None,
+) -> object:
+    plan = plan_legs(
+        player=party or player(),
+        amount=amount,
+        provider=PROVIDER_NAME,
+        method="bank_transfer",
+        instrument=instrument,
+        net_minor=net_minor or {},
+    )
+    return amend_withdrawal(
+        state, by(person), plan=plan, amount=amount, instrument=instrument, note="less will do"
+    )
+
+
+def scored(state: object, score: int = 55, high: tuple[str, ...] = ()) -> object:
+    return score_withdrawal(state, command(), score=score, high=high, ruleset="rules-1")
+
+
+def withdrawal_requested(
+    amount: Money = AMOUNT,
+    refusal: Reason | None = None,
+    *,
+    by_player: Player | None = None,
+    net_minor: Mapping[str, int] | None = None,
+    instrument: str | None = "iban-1",
+) -> Given:
+    party = by_player or player()
+    plan = plan_legs(
+        player=party,
+        amount=amount,
+        provider=PROVIDER_NAME,
+        method="bank_transfer",
+        instrument=instrument,
+        net_minor=net_minor or {},
+    )
     return Given(
         request_withdrawal(
             TRANSACTION,
             command("player:p1"),
-            player=player(),
+            player=party,
             provider=provider(),
             method="bank_transfer",
             amount=amount,
-            instrument="iban-1",
+            instrument=instrument,
             metadata={},
+            plan=plan,
             refusal=refusal,
         )
     )
 
 
-def withdrawal_screened(amount: Money = AMOUNT, policy: ApprovalPolicy = SUPERVISED) -> Given:
-    requested = withdrawal_requested(amount)
-    return _go_on(requested, screen_withdrawal, command(), player=player(), policy=policy)
+def withdrawal_screened(amount: Money = AMOUNT, policy: Policy = SUPERVISED) -> Given:
+    return _go_on(withdrawal_requested(amount), screened, policy=policy)
 
 
 def withdrawal_queued(amount: Money = AMOUNT) -> Given:
-    return _go_on(withdrawal_screened(amount), approve_withdrawal, by("ann"), note="fine")
+    return _go_on(withdrawal_screened(amount), approved_by, "ann")
 
 
-def send(history: Given) -> Given:
+FIRST_LEG = Money(4_000, "EUR")
+SECOND_LEG = Money(6_000, "EUR")
+
+
+def two_legs_requested() -> Given:
+    """40.00 back to the card that was paid in with, 60.00 to the requested account."""
+    party = player(instruments=[("card-1", PROVIDER_NAME, "redirect")])
+    return withdrawal_requested(by_player=party, net_minor={"card-1": FIRST_LEG.amount})
+
+
+def two_legs_queued() -> Given:
+    """Legs 1 and 2 with attempts 1 and 2."""
+    return _go_on(_go_on(two_legs_requested(), screened), approved_by, "ann")
+
+
+def two_legs_sent() -> Given:
+    return send(send(two_legs_queued(), 1), 2)
+
+
+def send(history: Given, leg: int = 1) -> Given:
     """The queued attempt is submitted."""
-    return _go_on(history, submit_withdrawal, command(), player=player(), provider=provider())
+    return _go_on(history, submitted, leg)
 
 
 def withdrawal_failed_for_now(amount: Money = AMOUNT) -> Given:
@@ -335,7 +517,7 @@ def second_attempt(history: Given) -> Given:
 
 
 def withdrawal_in(status: WithdrawalStatus | str, amount: Money = AMOUNT) -> Given:
-    """A history that ends in `status`, made by the real decisions."""
+    """A history that ends in `status`, made by the real decisions; two legs for partially_paid."""
     status = WithdrawalStatus(status)
     history = _withdrawal_in(status, amount)
     assert history.state.status is status
@@ -365,6 +547,8 @@ def _withdrawal_in(status: WithdrawalStatus, amount: Money) -> Given:
             return _go_on(withdrawal_screened(amount), reject_withdrawal, by("ann"), note="no")
         case WithdrawalStatus.CANCELLED:
             return _go_on(withdrawal_requested(amount), cancel_withdrawal, by("ann"), reason="x")
+        case WithdrawalStatus.PARTIALLY_PAID:
+            return _go_on(two_legs_sent(), hear_of_withdrawal, heard("succeeded"))
         case _:
             return _withdrawal_heard(status, send(withdrawal_queued(amount)))
 

@@ -1,16 +1,24 @@
 """Commands about deposits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from domain.commands import Command
-from domain.deposit import Deposit, cancel_deposit, create_deposit
+from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit, review_concerns
 from domain.deposit_reports import resolve_deposit
 from domain.errors import Reason
+from domain.events import (
+    DepositBlocked,
+    DepositCompleted,
+    LedgerEvent,
+    TransactionResolved,
+)
+from domain.jurisdictions import may_deposit_as_known
+from domain.limits import deposit_ceilings, deposit_counts
 from domain.money import Money
-from domain.player import evolve_player, register_player
-from tallystick.commands.handling import Caller, Drafted, Handling, Written, command_id
+from domain.player import evolve_player, register_instrument, register_player
+from tallystick.commands.handling import Caller, Drafted, Handling, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,36 +42,54 @@ class DepositCommands:
     def create(self, request: CreateDeposit, caller: Caller) -> Written:
         """Register a deposit, and its player where this is the first we hear of them.
 
+        One that would pass a limit of the player's is recorded as blocked.
+
         Raises:
             PlayerNotFound: something else has the id of the player.
             ProviderNotFound: no such provider.
             CommandReused: the key was used before, with another request.
         """
         command = self._handling.command(caller, "create-deposit", request)
-        deposit_id = command_id(caller, "create-deposit")
+        deposit_id = command.command_id
         return self._handling.create(
-            deposit_id, command, lambda: self._draft(deposit_id, request, command)
+            deposit_id, command, lambda: self.draft(deposit_id, request, command)
         )
 
-    def _draft(self, deposit_id: UUID, request: CreateDeposit, command: Command) -> Drafted:
+    def draft(self, deposit_id: UUID, request: CreateDeposit, command: Command) -> Drafted:
+        """What `create` wants appended."""
         provider = self._handling.provider(request.provider)
         player = self._handling.player(request.player_id)
         newcomer = () if player else (register_player(request.player_id, command),)
         known = player or evolve_player(None, *newcomer)
-        events = create_deposit(
-            deposit_id,
-            command,
-            player=known,
-            provider=provider,
-            method=request.method,
-            amount=request.amount,
-            instrument=request.instrument,
-            metadata=request.metadata,
-        )
+        today = self._handling.today(known)
+        ceilings = deposit_ceilings(known, request.amount.currency, command.now, today)
+
+        def draft(refusal: Reason | None) -> Sequence[LedgerEvent]:
+            return create_deposit(
+                deposit_id,
+                command,
+                player=known,
+                provider=provider,
+                method=request.method,
+                amount=request.amount,
+                instrument=request.instrument,
+                metadata=request.metadata,
+                counts=deposit_counts(known.id, request.amount, today),
+                refusal=refusal,
+            )
+
+        known_enough = may_deposit_as_known(known)
+        events = draft(None if known_enough else Reason.PLAYER_UNVERIFIED)
+        blocked = isinstance(events[-1], DepositBlocked)
         unchanged = {provider.id: provider.version}
         if not newcomer:
             unchanged[known.id] = known.version
-        return Drafted(events=(*newcomer, *events), unchanged=unchanged)
+        return Drafted(
+            events=(*newcomer, *events),
+            refusal=(*newcomer, *draft(Reason.LIMIT_EXCEEDED)) if ceilings else (),
+            unchanged=unchanged,
+            ceilings=None if blocked else ceilings,
+        )
 
     def cancel(self, deposit_id: UUID, caller: Caller) -> Written:
         """Give a deposit up before the player has paid.
@@ -78,6 +104,20 @@ class DepositCommands:
 
         return self._handling.change_by(deposit_id, Deposit, decide, command, caller)
 
+    def review_concerns(self, deposit_id: UUID, note: str, caller: Caller) -> Written:
+        """Say that a late success which the rules would have forbidden has been looked at.
+
+        Raises:
+            TransactionNotFound, InvalidTransition, EvidenceMissing, CommandReused, VersionChanged.
+        """
+        request = {"id": deposit_id, "note": note}
+        command = self._handling.command(caller, "review-concerns", request)
+
+        def decide(state: Deposit) -> Drafted | None:
+            return Drafted.of(review_concerns(state, command, note=note))
+
+        return self._handling.change_by(deposit_id, Deposit, decide, command, caller)
+
     def resolve(self, deposit_id: UUID, target: str, note: str, caller: Caller) -> Written:
         """Propose how a review ends, or agree to what another person proposed.
 
@@ -89,6 +129,31 @@ class DepositCommands:
         command = self._handling.command(caller, "resolve-deposit", request)
 
         def decide(state: Deposit) -> Drafted | None:
-            return Drafted.of(resolve_deposit(state, command, target=target, note=note))
+            event = resolve_deposit(state, command, target=target, note=note)
+            if event is None:
+                return None
+            return Drafted(events=(event, *first_use(self._handling, state, event, command)))
 
         return self._handling.change_by(deposit_id, Deposit, decide, command, caller)
+
+
+def first_use(
+    handling: Handling, state: Deposit, event: LedgerEvent, command: Command
+) -> tuple[LedgerEvent, ...]:
+    """What makes an instrument known: money has come in from it for the first time.
+
+    Not before: payouts go first to what the player has paid in with.
+    """
+    completed = isinstance(event, DepositCompleted) or (
+        isinstance(event, TransactionResolved) and event.target == DepositStatus.COMPLETED
+    )
+    if not completed or state.instrument is None:
+        return ()
+    registered = register_instrument(
+        handling.known_player(state.player_id),
+        command,
+        instrument=state.instrument,
+        provider=state.provider,
+        method=state.method,
+    )
+    return () if registered is None else (registered,)

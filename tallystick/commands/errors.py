@@ -42,3 +42,42 @@ class TooContended(DomainError):
     """Others kept changing the same thing; nothing was recorded. Try again."""
 
     code = "too_contended"
+
+
+class NoRates(DomainError):
+    """No exchange rates have been published; `tallystick rates import FILE` does that."""
+
+    code = "no_rates"
+
+
+class NotCarriedOut(DomainError):
+    """A rule forbids it, and a batch that is all or nothing does not record refusals."""
+
+    code = "not_carried_out"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"It would end in nothing but the record of a refusal ({reason}), and a batch that is"
+            " all or nothing does not record those."
+        )
+
+
+class AlreadyCarriedOut(DomainError):
+    """It was carried out before, or twice in this batch, and others of the batch were not; a
+    batch that is all or nothing cannot take it in. Send it without this command."""
+
+    code = "already_carried_out"
+
+
+class BatchRefused(DomainError):
+    """A command of the batch is refused, so nothing of the batch was recorded."""
+
+    code = "batch_refused"
+
+    def __init__(self, index: int, error: Exception) -> None:
+        super().__init__(
+            f"Command {index}, counted from 0, is refused, so nothing of the batch was recorded;"
+            " `error` says why."
+        )
+        self.index = index
+        self.error = error

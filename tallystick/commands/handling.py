@@ -6,24 +6,30 @@ rarely (players, providers) is kept in memory and guarded the same way, so that 
 costs one append and no reads.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from hashlib import sha256
+from datetime import UTC, date, datetime
+from hashlib import sha1, sha256
 from typing import TypeVar, cast
 from uuid import NAMESPACE_URL, UUID, uuid5
+from zoneinfo import ZoneInfo
 
 import msgspec
-from eventsourcing.application import LRUCache
 
-from domain import accounts
 from domain.commands import Command, repeated
+from domain.deposit import Deposit
+from domain.dispute import Dispute
 from domain.errors import DomainError
 from domain.events import LedgerEvent, PlayerEvent, PlayerRegistered
 from domain.player import Player, fold_player
 from domain.provider import Provider, fold_provider, provider_stream
-from domain.transactions import Transaction, evolve_transaction, project_transaction
+from domain.refund import Refund
+from domain.transactions import (
+    Transaction,
+    accounts_of,
+    evolve_transaction,
+    project_transaction,
+)
 from tallystick.commands.errors import (
     PlayerNotFound,
     ProviderNotFound,
@@ -31,16 +37,22 @@ from tallystick.commands.errors import (
     TransactionNotFound,
     VersionChanged,
 )
+from tallystick.commands.port import LedgerPort
 from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.errors import FloorPassed, VersionConflict
-from tallystick.eventstore.ledger import Ledger
+from tallystick.eventstore.errors import BalanceChanged, FloorPassed, VersionConflict
+from tallystick.eventstore.remembered import Remembered
 
-DECISIONS_MAX = 12
-"""How often a command decides anew because others were faster."""
+DECISIONS_MAX = 64
+"""How often a command decides anew because others were faster; each time, one of them got on."""
 
 TRANSACTIONS_REMEMBERED_MAX = 10_000
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:tallystick:command")
+_NAMESPACE_BYTES = _NAMESPACE.bytes
+_UUID_MASK = ~((0xF << 76) | (0x3 << 62))
+_UUID_VERSION_5 = (0x5 << 76) | (0x2 << 62)
+"""Source: RFC 9562, section 5.5: what `uuid5` does, in half of its time."""
+
 _digest_encoder = msgspec.json.Encoder(order="sorted")
 
 Clock = Callable[[], datetime]
@@ -55,6 +67,8 @@ class Caller:
     actor: str
     """`operator:<person>` or `system:<job>`."""
     idempotency_key: str
+    role: str = ""
+    """Of the person's, in which they act; empty for machines."""
     expected_version: int | None = None
     """From If-Match: the command is refused if the transaction has moved on."""
 
@@ -75,7 +89,13 @@ class Drafted:
 
     events: Sequence[LedgerEvent]
     refusal: Sequence[LedgerEvent] = ()
+    """Appended instead where a floor or a ceiling would be passed."""
     unchanged: Mapping[UUID, int] | None = None
+    """Streams the decision looked at, with the version it saw."""
+    ceilings: Mapping[str, int] | None = None
+    """Counters, with the largest value they may have afterwards."""
+    expected: Mapping[str, int] | None = None
+    """Counters the decision looked at, with the value it saw."""
 
     @classmethod
     def of(cls, decided: LedgerEvent | Sequence[LedgerEvent] | None) -> "Drafted | None":
@@ -85,9 +105,35 @@ class Drafted:
         return cls(events=decided if isinstance(decided, Sequence) else (decided,))
 
 
+NOT_YET = Receipt(
+    position=0,
+    positions=(),
+    leaf=b"",
+    size=0,
+    root=b"",
+    recorded_at=datetime.min.replace(tzinfo=UTC),
+    refused=False,
+    balances={},
+)
+"""The receipt of what has only been drafted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A decision about a transaction, and what the transaction is if that is taken."""
+
+    state: Transaction | None
+    """Before it."""
+    transaction_id: UUID
+    drafted: Drafted
+    after: Transaction
+
+
 def command_id(caller: Caller, operation: str) -> UUID:
     """The same caller, operation and key always give the same id; it never expires."""
-    return uuid5(_NAMESPACE, f"{caller.actor}\n{operation}\n{caller.idempotency_key}")
+    name = f"{caller.actor}\n{operation}\n{caller.idempotency_key}"
+    named = sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(named[:16], "big") & _UUID_MASK | _UUID_VERSION_5)
 
 
 def digest(request: object) -> str:
@@ -98,12 +144,12 @@ def digest(request: object) -> str:
 class Handling:
     """What the commands share: the ledger, the clock, and the loop."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, balances_as_of: BalancesAsOf) -> None:
+    def __init__(self, ledger: LedgerPort, clock: Clock, balances_as_of: BalancesAsOf) -> None:
         """`balances_as_of(accounts, position)` gives balances in minor units at a position."""
         self.ledger = ledger
         self._clock = clock
-        self._balances_as_of = balances_as_of
-        self._left: LRUCache[UUID, Transaction] = LRUCache(maxsize=TRANSACTIONS_REMEMBERED_MAX)
+        self.balances_as_of = balances_as_of
+        self._left: Remembered[Transaction] = Remembered(TRANSACTIONS_REMEMBERED_MAX)
         """Transactions as this process left them: decided on first, and read if that fails."""
 
     def command(self, caller: Caller, operation: str, request: object) -> Command:
@@ -113,7 +159,12 @@ class Handling:
             actor=caller.actor,
             command_id=command_id(caller, operation),
             request_digest=digest(request),
+            role=caller.role,
         )
+
+    def now(self) -> datetime:
+        """The time, UTC."""
+        return self._clock()
 
     def unattended(self, actor: str, stream: UUID, version: int) -> Command:
         """The circumstances of a decision that nobody asked for, about a stream at `version`."""
@@ -134,13 +185,19 @@ class Handling:
             AppendError: see the ledger.
         """
         for _ in range(DECISIONS_MAX):
-            drafted = draft()
             try:
-                return self._append(None, transaction_id, drafted)
+                return self._append(None, transaction_id, draft())
             except VersionConflict as conflict:
                 if conflict.stream == transaction_id:
                     return self.replay(transaction_id, command)
-                self.ledger.forget(conflict.stream)
+                self.outdated(conflict.stream)
+            except BalanceChanged:
+                pass  # read again, and decide anew
+            except DomainError:
+                # It may be refused now because it has been carried out already.
+                if self.ledger.history(transaction_id):
+                    return self.replay(transaction_id, command)
+                raise
         raise TooContended
 
     def change(
@@ -174,6 +231,21 @@ class Handling:
         written = self._change(transaction_id, _only(kind), decide, caller.expected_version)
         return written or self.replay(transaction_id, command)
 
+    def begin_or_change(
+        self, transaction_id: UUID, decide: Callable[[Transaction | None], Drafted | None]
+    ) -> Written | None:
+        """`change_any`, where what is decided may also begin the transaction."""
+        for _ in range(DECISIONS_MAX):
+            state = self.ledger.load(transaction_id, project_transaction)
+            drafted = decide(state)
+            if drafted is None:
+                return None
+            try:
+                return self._append(state, transaction_id, drafted)
+            except VersionConflict as conflict:
+                self.outdated(conflict.stream)
+        raise TooContended
+
     def replay(self, transaction_id: UUID, command: Command) -> Written:
         """The answer that was given when this command was first carried out.
 
@@ -188,9 +260,21 @@ class Handling:
                 left = state
         if left is None or not repeated(left.commands, command):
             raise TransactionNotFound(transaction_id)
-        receipt = self.ledger.receipt(transaction_id, left.version)
-        balances = self._balances_as_of(accounts_of(left), receipt.position)
+        receipt = self._receipt(left, command)
+        balances = self.balances_as_of(accounts_of(left), receipt.position)
         return Written(transaction=left, receipt=replace(receipt, balances=balances), replayed=True)
+
+    def _receipt(self, left: Transaction, command: Command) -> Receipt:
+        """The receipt of the append that the command led to: that of its last event, which may
+        be on another stream than the transaction's."""
+        ended_with = [
+            self.ledger.receipt(stream, event.originator_version)
+            for stream in _beside(left)
+            for event in self.ledger.history(stream)
+            if event.command_id == command.command_id
+        ]
+        ended_with.append(self.ledger.receipt(left.id, left.version))
+        return max(ended_with, key=lambda receipt: receipt.position)
 
     def transaction(self, transaction_id: UUID) -> Transaction:
         """The transaction as it is now.
@@ -220,6 +304,29 @@ class Handling:
         """
         return self.ledger.remembered(player_id, project_player)
 
+    def known_player(self, player_id: UUID) -> Player:
+        """The player as last read; name its version where a decision rests on it.
+
+        Raises:
+            PlayerNotFound: there is none under this id.
+        """
+        player = self.player(player_id)
+        if player is None:
+            raise PlayerNotFound(player_id)
+        return player
+
+    def deposit(self, deposit_id: UUID) -> Deposit:
+        """The deposit as it is now: what goes back to a player rests on it.
+
+        Raises:
+            TransactionNotFound: there is no deposit under this id.
+        """
+        return _only(Deposit)(self.transaction(deposit_id))
+
+    def today(self, player: Player, at: datetime | None = None) -> date:
+        """The date where the player is, now or at another moment."""
+        return (at or self._clock()).astimezone(ZoneInfo(player.time_zone)).date()
+
     def provider(self, name: str) -> Provider:
         """The provider as last read; name its version where a decision rests on it.
 
@@ -248,8 +355,8 @@ class Handling:
                 _refuse_other_version(state, expected_version)
                 return self._append(state, transaction_id, drafted)
             except VersionConflict as conflict:
-                self.ledger.forget(conflict.stream)
-            except FloorPassed:
+                self.outdated(conflict.stream)
+            except (FloorPassed, BalanceChanged):
                 pass  # the decision looked at a balance that has changed since
             except DomainError:
                 if remembered is None:
@@ -260,26 +367,38 @@ class Handling:
 
     def _remembered(self, transaction_id: UUID) -> Transaction | None:
         """The transaction as this process left it; another one may have moved it on."""
-        try:
-            return self._left.get(transaction_id)
-        except KeyError:
-            return None
+        return self._left.get(transaction_id)
+
+    def outdated(self, stream: UUID) -> None:
+        """What is remembered of a stream, whatever it tells of, is to be read again."""
+        self.ledger.forget(stream)
+        self._forget(stream)
 
     def _forget(self, transaction_id: UUID) -> None:
-        with contextlib.suppress(KeyError):
-            self._left.get(transaction_id, evict=True)
+        self._left.forget(transaction_id)
 
     def _append(self, state: Transaction | None, transaction_id: UUID, drafted: Drafted) -> Written:
         """Append, and say what the transaction then is."""
-        after = _evolved(state, transaction_id, drafted.events)
+        made = Made(state, transaction_id, drafted, _evolved(state, transaction_id, drafted.events))
         receipt = self.ledger.append(
             drafted.events,
             refusal=drafted.refusal,
             unchanged=drafted.unchanged,
-            report=accounts_of(after),
+            ceilings=drafted.ceilings,
+            expected=drafted.expected,
+            report=accounts_of(made.after),
         )
+        return self.as_written(made, receipt)
+
+    def as_written(self, made: Made, receipt: Receipt) -> Written:
+        """The transaction as an append has left it; other streams it went on are read anew."""
+        transaction_id, after, events = made.transaction_id, made.after, made.drafted.events
         if receipt.refused:
-            after = _evolved(state, transaction_id, drafted.refusal)
+            events = made.drafted.refusal
+            after = _evolved(made.state, transaction_id, events)
+        for event in events:
+            if event.originator_id != transaction_id:
+                self.outdated(event.originator_id)
         self._left.put(transaction_id, after)
         return Written(transaction=after, receipt=receipt, replayed=False)
 
@@ -293,6 +412,17 @@ def _only(kind: type[T]) -> Callable[[Transaction], T]:
         return transaction
 
     return of_kind
+
+
+def _beside(transaction: Transaction) -> tuple[UUID, ...]:
+    """Other streams that a command about this transaction may append to."""
+    match transaction:
+        case Refund() | Dispute():
+            return (transaction.deposit_id,)
+        case Deposit():
+            return (transaction.player_id,)
+        case _:
+            return ()
 
 
 def _refuse_other_version(state: Transaction, expected_version: int | None) -> None:
@@ -312,12 +442,6 @@ def project_player(state: Player | None, events: Iterable[LedgerEvent]) -> Playe
     if state is None and story and not isinstance(story[0], PlayerRegistered):
         raise PlayerNotFound(story[0].originator_id)
     return fold_player(state, cast("list[PlayerEvent]", story))
-
-
-def accounts_of(transaction: Transaction) -> tuple[str, str]:
-    """The player's accounts that a transaction moves."""
-    player_id, currency = transaction.player_id, transaction.amount.currency
-    return accounts.available(player_id, currency), accounts.reserved(player_id, currency)
 
 
 def _evolved(

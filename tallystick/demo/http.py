@@ -1,5 +1,6 @@
 """The demo's people at the API: each with a key, patient while parts of the ledger restart."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -30,7 +31,7 @@ class Person:
         self._client = client
         self._headers = {"Authorization": f"Bearer {key}"}
 
-    def post(self, path: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         """The answer to a write.
 
         Raises:
@@ -38,7 +39,7 @@ class Person:
         """
         return self._send("POST", path, json=body, headers={"Idempotency-Key": key})
 
-    def put(self, path: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
+    def put(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
         """As `post`."""
         return self._send("PUT", path, json=body, headers={"Idempotency-Key": key})
 

@@ -1,32 +1,32 @@
 """Play a planned day over HTTP, round by round, until everything is quiet."""
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, assert_never
 from uuid import UUID
 
 from domain.attempts import reference
 from domain.money import exponent
 from tallystick.demo.http import Person, Refused
 from tallystick.demo.plan import (
-    Course,
+    RATES,
     Day,
     Planned,
+    PlannedAdjustment,
+    PlannedConversion,
     PlannedDeposit,
     PlannedPlayer,
+    PlannedRefund,
     PlannedWithdrawal,
 )
+from tallystick.demo.staff import Requested, Staff, side_by_side
 from tallystick.providers.simulator.faults import Faults
-from tallystick.providers.simulator.plan import Plan, Truth, plan
+from tallystick.providers.simulator.plan import Truth, plan
 from tallystick.providers.simulator.wire import Kind
 
-T = TypeVar("T")
-
-SIDE_BY_SIDE = 16
-_WAY = {"deposit": Kind.DEPOSIT, "withdrawal": Kind.PAYOUT}
 PAUSE_SECONDS = 0.2
+PROVIDER = "simulator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,10 @@ class Cast:
     """Who plays, and how they learn that nothing more is going to happen."""
 
     platform: Person
+    support: Person
     risk: Person
     treasury: Person
+    compliance: Person
     seed: int
     faults: Faults
     is_quiet: Callable[[], bool]
@@ -54,198 +56,196 @@ class Play:
         self._cast = cast
         self._on_progress = on_progress
         self._lock = threading.Lock()
-        self._requested = 0
-        self._by_id: dict[UUID, Planned] = {}
+        self._count = 0
+        self._requested: Requested = {}
+        self._ids: dict[str, UUID] = {}
+        """Of the transactions, by key."""
+        self._staff = Staff(
+            risk=cast.risk,
+            treasury=cast.treasury,
+            compliance=cast.compliance,
+            platform=cast.platform,
+            requested=self._requested,
+            seed=cast.seed,
+            faults=cast.faults,
+        )
 
     def run(self) -> None:
-        """Introduce the players, play the rounds, resolve what is left in review."""
-        self._side_by_side(self._introduce, self._day.players)
+        """Publish rates, introduce the players, play the rounds, resolve what is in review."""
+        self._publish_rates()
+        side_by_side(self._introduce, self._day.players)
         for planned in self._day.rounds:
-            self._side_by_side(self._request, planned)
+            side_by_side(self._request, planned)
             self._until_quiet()
-        self._resolve_reviews()
+        self._staff.resolve_reviews()
         self._until_quiet()
 
-    def _side_by_side(self, act: Callable[[T], None], subjects: Sequence[T]) -> None:
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as executor:
-            for future in [executor.submit(act, subject) for subject in subjects]:
-                future.result()
+    def _until_quiet(self) -> None:
+        """Staff work off what waits for them, until nothing moves any more."""
+        while True:
+            quiet = self._cast.is_quiet()
+            # A dispute that waits for us keeps the clock running: it is not quiet before.
+            worked = self._staff.work_off()
+            if quiet and not worked:
+                return
+            threading.Event().wait(PAUSE_SECONDS)
 
-    # --- players --------------------------------------------------------------------------------
+    # --- before the day -------------------------------------------------------------------------
+
+    def _publish_rates(self) -> None:
+        body = {
+            "source": "demo",
+            "base": "EUR",
+            "as_of": "2026-03-02",
+            "rates": [{"currency": c, "rate": rate} for c, rate in RATES.items()],
+        }
+        self._cast.treasury.post("/v1/rates", body, key=f"demo-{self._cast.seed}-rates")
 
     def _introduce(self, player: PlannedPlayer) -> None:
         path, key = f"/v1/players/{player.id}", f"demo-{self._cast.seed}-player-{player.id}"
         verification = "full" if player.verified else "none"
-        self._cast.platform.put(path, {"verification": verification}, key=key)
+        body = {"verification": verification, "time_zone": player.time_zone}
+        self._cast.platform.put(path, body, key=key)
         for begins, what in ((player.excluded, "exclusion"), (player.on_hold, "hold")):
             if begins:
-                body = {"reason": "agreed beforehand"}
-                self._cast.risk.post(f"{path}/{what}", body, key=f"{key}-{what}")
+                reason = {"reason": "agreed beforehand"}
+                self._cast.risk.post(f"{path}/{what}", reason, key=f"{key}-{what}")
+        if player.limited:
+            limit = {"currency": player.currency, "limit": 1}
+            self._cast.platform.put(f"{path}/limits/day", limit, key=f"{key}-limit")
 
     # --- requests -------------------------------------------------------------------------------
 
     def _request(self, planned: Planned) -> None:
-        if isinstance(planned, PlannedDeposit):
-            self._pay_in(planned)
-        else:
-            self._ask_for_payout(planned)
+        match planned:
+            case PlannedDeposit():
+                self._pay_in(planned)
+            case PlannedWithdrawal():
+                self._ask_for_payout(planned)
+            case PlannedRefund():
+                self._ask_for_refund(planned)
+            case PlannedConversion():
+                self._exchange(planned)
+            case PlannedAdjustment():
+                self._ask_for_adjustment(planned)
+            case _:
+                assert_never(planned)
         with self._lock:
-            self._requested += 1
-            self._on_progress("requested", self._requested)
+            self._count += 1
+            self._on_progress("requested", self._count)
+
+    def _post(
+        self, person: Person, path: str, body: Mapping[str, object], planned: Planned
+    ) -> UUID:
+        answer = person.post(path, body, key=planned.key)
+        transaction_id = UUID(answer["id"])
+        with self._lock:
+            self._requested[transaction_id] = planned
+            self._ids[planned.key] = transaction_id
+        return transaction_id
 
     def _pay_in(self, planned: PlannedDeposit) -> None:
         currency = planned.player.currency
-        answer = self._cast.platform.post(
-            "/v1/deposits",
-            {
-                "player_id": str(planned.player.id),
-                "method": planned.method,
-                "amount": _money(planned.major * 10 ** exponent(currency), currency),
-                "metadata": {"demo": str(self._cast.seed)},
-            },
-            key=planned.key,
-        )
-        self._by_id[UUID(answer["id"])] = planned
-        foreseen = self._foreseen(UUID(answer["id"]), Kind.DEPOSIT, planned.method)
+        body = {
+            "player_id": str(planned.player.id),
+            "method": planned.method,
+            "instrument": planned.instrument,
+            "amount": money(planned.major * 10 ** exponent(currency), currency),
+            "metadata": {"demo": str(self._cast.seed)},
+        }
+        deposit_id = self._post(self._cast.platform, "/v1/deposits", body, planned)
+        first = reference(deposit_id, 1)
+        foreseen = plan(self._cast.seed, first, Kind.DEPOSIT, planned.method, self._cast.faults)
         if planned.method == "voucher" and foreseen.truth is Truth.ABANDONED:
-            self._cancel_once_it_waits(UUID(answer["id"]), planned)
+            self._cancel_once_it_waits(deposit_id, planned)
 
     def _cancel_once_it_waits(self, deposit_id: UUID, planned: PlannedDeposit) -> None:
         """The player changes their mind on the provider's page."""
-        while self._status(deposit_id) in ("created", "submitted", "unknown"):
+        while self._deposit(deposit_id)["status"] in ("created", "submitted", "unknown"):
             threading.Event().wait(PAUSE_SECONDS)
-        if self._status(deposit_id) == "awaiting_player":
+        if self._deposit(deposit_id)["status"] == "awaiting_player":
             path = f"/v1/deposits/{deposit_id}/cancel"
             self._cast.platform.post(path, {}, key=f"{planned.key}-cancel")
 
     def _ask_for_payout(self, planned: PlannedWithdrawal) -> None:
         currency = planned.player.currency
         available_minor = self._available_minor(planned.player)
-        amount_minor = max(1, available_minor * planned.percent // 100)
-        answer = self._cast.platform.post(
-            "/v1/withdrawals",
-            {
-                "player_id": str(planned.player.id),
-                "method": "bank_transfer",
-                "amount": _money(amount_minor, currency),
-                "metadata": {"demo": str(self._cast.seed)},
-            },
-            key=planned.key,
-        )
-        self._by_id[UUID(answer["id"])] = planned
+        body = {
+            "player_id": str(planned.player.id),
+            "method": "bank_transfer",
+            "instrument": planned.player.instruments[0],
+            "amount": money(max(1, available_minor * planned.percent // 100), currency),
+            "metadata": {"demo": str(self._cast.seed)},
+        }
+        self._post(self._cast.platform, "/v1/withdrawals", body, planned)
 
-    def _available_minor(self, player: PlannedPlayer) -> int:
-        balances = self._cast.platform.get(f"/v1/players/{player.id}/balances")["balances"]
-        return sum(
-            balance["balance"]["amount"]
-            for balance in balances
-            if ":available:" in balance["account"]
-        )
-
-    # --- staff ----------------------------------------------------------------------------------
-
-    def _until_quiet(self) -> None:
-        """Staff work off what waits for them, until nothing moves any more."""
-        while not (self._cast.is_quiet() and not self._work_off()):
-            threading.Event().wait(PAUSE_SECONDS)
-
-    def _work_off(self) -> bool:
-        """Decide about every withdrawal that waits; whether there was any."""
-        waiting = [
-            UUID(str(case["transaction_id"]))
-            for status in ("under_review", "info_required", "held")
-            for case in self._queue(status)
-        ]
-        planned = [
-            (transaction_id, decided)
-            for transaction_id in waiting
-            if isinstance(decided := self._by_id.get(transaction_id), PlannedWithdrawal)
-        ]
-        self._side_by_side(lambda pair: self._decide(*pair), planned)
-        return bool(planned)
-
-    def _queue(self, status: str) -> list[dict[str, object]]:
-        cases: list[dict[str, object]] = []
-        cursor: dict[str, str] = {}
-        while True:
-            page = self._cast.risk.get("/v1/withdrawal-queue", status=status, limit=500, **cursor)
-            cases += page["items"]
-            if not page["next_cursor"]:
-                return cases
-            cursor = {"cursor": page["next_cursor"]}
-
-    def _decide(self, withdrawal_id: UUID, planned: PlannedWithdrawal) -> None:
-        """Take the planned course; steps that were taken before a restart are just repeated."""
-        path = f"/v1/withdrawals/{withdrawal_id}"
-
-        def say(person: Person, name: str, operation: str) -> str:
-            body = {} if operation == "cancel" else {"note": f"{name} on the demo's day"}
-            try:
-                key = f"{planned.key}-{name}-{operation}"
-                return str(person.post(f"{path}/{operation}", body, key=key)["status"])
-            except Refused as refused:
-                if refused.status == 409:
-                    return self._status(withdrawal_id)  # it has moved on since it was listed
+    def _ask_for_refund(self, planned: PlannedRefund) -> None:
+        """Support refunds what the player asks back, as far as the deposit allows it."""
+        deposit_id = self._ids[planned.deposit_key]
+        refundable = self._deposit(deposit_id)["refundable"]
+        if refundable is None or not refundable["amount"]:
+            return
+        amount_minor = max(1, refundable["amount"] * planned.percent // 100)
+        body = {
+            "deposit_id": str(deposit_id),
+            "amount": money(amount_minor, refundable["currency"]),
+            "reason": "asked back by the player",
+            "metadata": {"demo": str(self._cast.seed)},
+        }
+        try:
+            self._post(self._cast.support, "/v1/refunds", body, planned)
+        except Refused as refused:
+            if refused.status != 409:  # in review, or disputed
                 raise
 
-        risk, treasury = self._cast.risk, self._cast.treasury
-        match planned.course:
-            case Course.CANCEL:
-                say(self._cast.platform, "platform", "cancel")
-                return
-            case Course.REJECT:
-                say(risk, "risk", "reject")
-                return
-            case Course.HOLD_AND_REJECT:
-                say(risk, "risk", "hold")
-                say(treasury, "treasury", "reject")
-                return
-            case Course.HOLD:
-                say(risk, "risk", "hold")
-                say(risk, "risk", "release")
-            case Course.ASK:
-                say(risk, "risk", "request-information")
-                say(risk, "risk", "provide-information")
-            case Course.APPROVE:
-                pass
-        if say(risk, "risk", "approve") == "under_review":
-            say(treasury, "treasury", "approve")
+    def _exchange(self, planned: PlannedConversion) -> None:
+        currency = planned.player.currency
+        amount_minor = self._available_minor(planned.player) * planned.percent // 100
+        body = {
+            "player_id": str(planned.player.id),
+            "source": money(max(1, amount_minor), currency),
+            "target_currency": planned.target_currency,
+            "provider": PROVIDER if planned.by_provider else None,
+            "metadata": {"demo": str(self._cast.seed)},
+        }
+        try:
+            path = "/v1/conversions/quotes"
+            conversion_id = self._post(self._cast.platform, path, body, planned)
+        except Refused as refused:
+            if refused.code != "amount_too_small":
+                raise
+            return
+        accept = f"/v1/conversions/{conversion_id}/accept"
+        self._cast.platform.post(accept, {}, key=f"{planned.key}-accept")
 
-    # --- reviews --------------------------------------------------------------------------------
-
-    def _resolve_reviews(self) -> None:
-        """Two people end the reviews that are planned to end, as the provider's books say."""
-        cases = [
-            (UUID(str(case["transaction_id"])), str(case["kind"])) for case in self._queue("review")
-        ]
-        for transaction_id, kind in cases:
-            planned = self._by_id.get(transaction_id)
-            if planned is not None and planned.resolved:
-                self._resolve(transaction_id, kind, planned)
-
-    def _resolve(self, transaction_id: UUID, kind: str, planned: Planned) -> None:
-        method = planned.method if isinstance(planned, PlannedDeposit) else "bank_transfer"
-        foreseen = self._foreseen(transaction_id, _WAY[kind], method)
-        moved = foreseen.effects > 0
-        if kind == "deposit":
-            target = "completed" if moved else "failed"
-        else:
-            target = "paid" if moved else "failed"
-        body = {"target": target, "note": "the provider's books say so"}
-        path = f"/v1/{kind}s/{transaction_id}/resolve"
-        self._cast.risk.post(path, body, key=f"{planned.key}-propose")
-        self._cast.treasury.post(path, body, key=f"{planned.key}-agree")
+    def _ask_for_adjustment(self, planned: PlannedAdjustment) -> None:
+        currency, player_id = planned.player.currency, planned.player.id
+        body = {
+            "player_id": str(player_id),
+            "moves": [
+                {
+                    "source": f"house:adjustments:{currency}",
+                    "target": f"player:{player_id}:available:{currency}",
+                    "amount": money(planned.major * 10 ** exponent(currency), currency),
+                }
+            ],
+            "reason": "goodwill",
+            "grounds": "promised by support",
+            "metadata": {"demo": str(self._cast.seed)},
+        }
+        self._post(self._cast.treasury, "/v1/adjustments", body, planned)
 
     # --- shared ---------------------------------------------------------------------------------
 
-    def _status(self, transaction_id: UUID) -> str:
-        return str(self._cast.platform.get(f"/v1/transactions/{transaction_id}")["status"])
+    def _deposit(self, deposit_id: UUID) -> dict[str, Any]:
+        return self._cast.platform.get(f"/v1/transactions/{deposit_id}")
 
-    def _foreseen(self, transaction_id: UUID, kind: Kind, method: str) -> Plan:
-        """What the provider is going to do with the first attempt."""
-        first = reference(transaction_id, 1)
-        return plan(self._cast.seed, first, kind, method, self._cast.faults)
+    def _available_minor(self, player: PlannedPlayer) -> int:
+        balances = self._cast.platform.get(f"/v1/players/{player.id}/balances")["balances"]
+        account = f"player:{player.id}:available:{player.currency}"
+        return sum(b["balance"]["amount"] for b in balances if b["account"] == account)
 
 
-def _money(amount_minor: int, currency: str) -> dict[str, object]:
+def money(amount_minor: int, currency: str) -> dict[str, object]:
+    """As the API takes it."""
     return {"amount": amount_minor, "currency": currency}

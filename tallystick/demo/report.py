@@ -9,9 +9,12 @@ from psycopg.rows import TupleRow
 from projections import outstanding, reading
 
 _COUNTS = """
-SELECT kind, status, count(*) FROM history_v1.transactions GROUP BY kind, status ORDER BY 1, 2
+SELECT kind, status, count(*) FROM history_v2.transactions GROUP BY kind, status ORDER BY 1, 2
 """
-_ACCOUNTS = "SELECT account, balance FROM ledger_accounts ORDER BY account"
+_ACCOUNTS = """
+SELECT account, balance FROM ledger_accounts
+WHERE split_part(account, ':', 1) IN ('player', 'provider', 'house') ORDER BY account
+"""
 _SUMS = "SELECT currency, sum(amount_minor)::bigint FROM journal_v1.entries GROUP BY 1 ORDER BY 1"
 _HEAD = "SELECT position, root FROM ledger_head"
 

@@ -11,6 +11,7 @@ import psycopg
 from projections import outstanding, reading
 from replay import log
 from tallystick import access, bootstrap, stack
+from tallystick.access import StaffRole
 from tallystick.config import Settings
 from tallystick.demo.http import PATIENCE_SECONDS, Person
 from tallystick.demo.plan import plan_day
@@ -56,14 +57,12 @@ def play_day(
         with httpx2.Client(base_url=url, timeout=30.0) as client:
             _wait_until_ready(client)
             owner = database.conninfo(settings, Role.OWNER)
-            platform, risk, treasury = (
-                Person(client, access.create_key(owner, f"demo-{name}"))
-                for name in ("platform", "risk", "treasury")
-            )
+            people = {
+                name: Person(client, access.create_key(owner, f"demo-{name}", role))
+                for name, role in _PEOPLE.items()
+            }
             cast = Cast(
-                platform=platform,
-                risk=risk,
-                treasury=treasury,
+                **people,
                 seed=seed,
                 faults=parsed_faults,
                 is_quiet=_Quiet(settings).look,
@@ -101,6 +100,15 @@ def _wait_until_ready(client: httpx2.Client) -> None:
     raise SetupError(
         "The API did not become ready.", remedy="Look at what it says: tallystick doctor"
     )
+
+
+_PEOPLE = {
+    "platform": StaffRole.PLATFORM,
+    "support": StaffRole.SUPPORT,
+    "risk": StaffRole.FRAUD,
+    "treasury": StaffRole.FINANCE,
+    "compliance": StaffRole.COMPLIANCE,
+}
 
 
 class _Quiet:

@@ -61,6 +61,7 @@ class Decided:
                     recorded_at=hashed.recorded_at,
                     refused=refused,
                     balances=balances,
+                    leaves=hashed.leaves[index : index + count],
                 )
             )
 

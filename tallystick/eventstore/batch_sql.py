@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.accounts import floor_minor
+from tallystick.eventstore import arrays
 from tallystick.eventstore.append import Books, Entry
 from tallystick.eventstore.merkle import Frontier, leaf_hash
 
@@ -162,15 +163,17 @@ def write(
         {
             "position": view.position,
             "at": hashed.recorded_at,
-            "streams": [entry.stream for entry in entries],
-            "versions": [entry.version for entry in entries],
-            "topics": [entry.topic for entry in entries],
-            "states": [entry.state for entry in entries],
-            "leaves": hashed.leaves,
-            "accounts": accounts,
-            "balances": [books.balances[account] for account in accounts],
-            "floors": [floor_minor(account) for account in accounts],
-            "moved_at": [hashed.first_position + index for index in books.moved.values()],
+            "streams": arrays.uuids([entry.stream for entry in entries]),
+            "versions": arrays.integers([entry.version for entry in entries]),
+            "topics": arrays.texts([entry.topic for entry in entries]),
+            "states": arrays.byteas([entry.state for entry in entries]),
+            "leaves": arrays.byteas(hashed.leaves),
+            "accounts": arrays.texts(accounts),
+            "balances": arrays.integers([books.balances[account] for account in accounts]),
+            "floors": arrays.integers([floor_minor(account) for account in accounts]),
+            "moved_at": arrays.integers(
+                [hashed.first_position + index for index in books.moved.values()]
+            ),
             "size": hashed.size,
             "root": hashed.root,
             "frontier": hashed.frontier.pack(),

@@ -8,6 +8,7 @@ repeated in them. Topics are stable names: moving or renaming a class never touc
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, cast, get_origin, get_type_hints
 from uuid import UUID
 
@@ -43,6 +44,7 @@ def _mapping_names(cls: type[LedgerEvent]) -> tuple[str, ...]:
 
 
 _FIELDS = {cls: _field_names(cls) for cls in EVENT_TYPES}
+_VALUES = {cls: attrgetter(*names) for cls, names in _FIELDS.items()}
 _MAPPINGS = {cls: _mapping_names(cls) for cls in EVENT_TYPES}
 _DECODERS: dict[str, Callable[[bytes], LedgerEvent]] = {
     topic: msgspec.json.Decoder(cls).decode for cls, topic in TOPICS.items()
@@ -56,9 +58,9 @@ def encode(event: LedgerEvent) -> bytes:
         ValueError: a text in it holds a NUL or half of a surrogate pair.
     """
     cls = type(event)
-    values = {name: getattr(event, name) for name in _FIELDS[cls]}
+    values = dict(zip(_FIELDS[cls], _VALUES[cls](event), strict=True))
     for name in _MAPPINGS[cls]:
-        if any(key > _LAST_BEFORE_SURROGATES for key in values[name]):
+        if values[name] and max(values[name]) > _LAST_BEFORE_SURROGATES:
             values[name] = _sorted_by_utf_16(values[name])
     state = _encoder.encode(values)
     if b"\\u0000" in state and _ESCAPED_NUL.search(state):

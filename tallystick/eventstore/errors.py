@@ -35,6 +35,29 @@ class FloorPassed(AppendError):
         self.account = account
 
 
+class CeilingPassed(AppendError):
+    """A balance or counter would become larger than it may; nothing was written."""
+
+    code = "limit_exceeded"
+
+    def __init__(self, account: str, ceiling: int) -> None:
+        super().__init__(f"{account} may not become larger than {ceiling}")
+        self.account = account
+        self.ceiling = ceiling
+
+
+class BalanceChanged(AppendError):
+    """A balance or counter is no longer what the decision saw; nothing was written."""
+
+    code = "balance_changed"
+
+    def __init__(self, account: str, expected: int, found: int) -> None:
+        super().__init__(f"{account} is at {found}, not {expected}")
+        self.account = account
+        self.expected = expected
+        self.found = found
+
+
 class BalanceOutOfRange(AppendError):
     """A balance would become larger than the ledger can hold; nothing was written."""
 

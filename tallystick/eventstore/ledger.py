@@ -1,8 +1,7 @@
 """The ledger: append events with all that follows from them, and read streams back."""
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -11,11 +10,14 @@ from eventsourcing.application import AggregateNotFoundError, Repository
 from eventsourcing.persistence import EventStore, StoredEvent
 from psycopg import connect
 
+from domain.counters import counts
 from domain.events import LedgerEvent
-from domain.postings import Posting, postings
+from domain.postings import postings
 from tallystick.eventstore.append import Append, Entry, Receipt
 from tallystick.eventstore.codec import TOPICS, LedgerMapper, decode, encode
+from tallystick.eventstore.errors import AppendError
 from tallystick.eventstore.recorder import LedgerDatastore, LedgerRecorder
+from tallystick.eventstore.remembered import Remembered
 from tallystick.eventstore.writer import GroupCommitWriter
 
 T = TypeVar("T")
@@ -30,6 +32,18 @@ class Recorded:
 
     position: int
     event: LedgerEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafting:
+    """One append of several that are made at once; the fields are the arguments of `append`."""
+
+    events: Sequence[LedgerEvent]
+    refusal: Sequence[LedgerEvent] = ()
+    unchanged: Mapping[UUID, int] = field(default_factory=dict)
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, int] = field(default_factory=dict)
+    report: Sequence[str] = ()
 
 
 def utc_now() -> datetime:
@@ -57,15 +71,10 @@ class Ledger:
             queue_size_max=queue_size_max,
             timeout_seconds=timeout_seconds,
         )
-        self.recorder = LedgerRecorder(self._datastore, self._writer, _postings_of)
+        self.recorder = LedgerRecorder(self._datastore, self._writer, _changes_of_stored)
         store: EventStore[UUID] = EventStore(LedgerMapper(), self.recorder)
         self._repository = Repository(store)
-        self._remembered = Repository(
-            store,
-            cache_maxsize=STREAMS_REMEMBERED_MAX,
-            fastforward=False,
-            deepcopy_from_cache=False,
-        )
+        self._remembered: Remembered[Any] = Remembered(STREAMS_REMEMBERED_MAX)
 
     def append(
         self,
@@ -73,12 +82,22 @@ class Ledger:
         *,
         refusal: Sequence[LedgerEvent] = (),
         unchanged: Mapping[UUID, int] | None = None,
+        ceilings: Mapping[str, int] | None = None,
+        expected: Mapping[str, int] | None = None,
         report: Sequence[str] = (),
     ) -> Receipt:
-        """Write the events, or the refusal where a balance would pass its floor.
+        """Write the events, or the refusal where they would lead below a floor or above a ceiling.
 
-        `unchanged` names streams that the decision looked at, with the version it saw; `report`
-        names accounts whose balance the receipt should state.
+        Args:
+            events: at least one; all are written, or none.
+            refusal: what is written instead of them; without it, FloorPassed or CeilingPassed.
+            unchanged: streams that the decision looked at, with the version it saw; otherwise
+                VersionConflict.
+            ceilings: accounts and counters, with the largest balance they may have after the
+                events. Floors need not be named: they are the accounts' own.
+            expected: accounts and counters that the decision looked at, with the balance it saw;
+                otherwise BalanceChanged.
+            report: accounts and counters whose balance the receipt should state.
 
         Raises:
             AppendError: see `errors.py`; each class says whether anything was written.
@@ -88,9 +107,25 @@ class Ledger:
                 entries=[_entry(event) for event in events],
                 refusal=[_entry(event) for event in refusal],
                 unchanged=unchanged or {},
+                ceilings=ceilings or {},
+                expected=expected or {},
                 report=report,
             )
         )
+
+    def append_many(self, drafts: Sequence[Drafting]) -> list[Receipt | AppendError]:
+        """Make many appends at once, each as `append` would, in this order; wait once.
+
+        Each has an outcome of its own, in the order of `drafts`; a later one sees what an earlier
+        one wrote. They share the database's transactions with one another and with everybody
+        else's: to have them all or none, put their events into one append.
+
+        Raises:
+            QueueFull: there is no room for all of them, as never for more than `queue_size_max`;
+                nothing of any was written.
+            StoreUnavailable: the ledger is shutting down; nothing of any was written.
+        """
+        return self._writer.append_many([_append(draft) for draft in drafts])
 
     def load(self, stream: UUID, project: Callable[[Any, Iterable[Any]], T]) -> T | None:
         """The state of a stream, folded by `project`; None where there is no such stream."""
@@ -104,17 +139,16 @@ class Ledger:
 
         Name its version in `unchanged` when a decision rests on it; after a conflict, `forget`.
         """
-        try:
-            return cast("T", self._remembered.get(stream, projector_func=cast("Any", project)))
-        except AggregateNotFoundError:
-            return None
+        state = cast("T | None", self._remembered.get(stream))
+        if state is None:
+            state = self.load(stream, project)
+            if state is not None:
+                self._remembered.put(stream, state)
+        return state
 
     def forget(self, stream: UUID) -> None:
         """What is remembered of a stream is out of date: read it again next time."""
-        cache = self._remembered.cache
-        if cache is not None:
-            with contextlib.suppress(KeyError):
-                cache.get(stream, evict=True)
+        self._remembered.forget(stream)
 
     def history(self, stream: UUID) -> list[LedgerEvent]:
         """Every event of a stream, in order."""
@@ -174,16 +208,35 @@ class Ledger:
         self._datastore.close()
 
 
+def _append(draft: Drafting) -> Append:
+    return Append(
+        entries=[_entry(event) for event in draft.events],
+        refusal=[_entry(event) for event in draft.refusal],
+        unchanged=draft.unchanged,
+        ceilings=draft.ceilings,
+        expected=draft.expected,
+        report=draft.report,
+    )
+
+
 def _entry(event: LedgerEvent) -> Entry:
     return Entry(
         event.originator_id,
         event.originator_version,
         TOPICS[type(event)],
         encode(event),
-        postings(event),
+        changes_of(event),
     )
 
 
-def _postings_of(stored: StoredEvent) -> tuple[Posting, ...]:
+def changes_of(event: LedgerEvent) -> tuple[tuple[str, int], ...]:
+    """Accounts and counters that an event changes, and by how much."""
+    return tuple(
+        [(posting.account, posting.amount_minor) for posting in postings(event)]
+        + [(count.counter, count.change) for count in counts(event)]
+    )
+
+
+def _changes_of_stored(stored: StoredEvent) -> tuple[tuple[str, int], ...]:
     stream = cast("UUID", stored.originator_id)
-    return postings(decode(stored.topic, stored.state, stream, stored.originator_version))
+    return changes_of(decode(stored.topic, stored.state, stream, stored.originator_version))

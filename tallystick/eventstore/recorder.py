@@ -26,21 +26,19 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import PoolTimeout
 
-from domain.postings import Posting
 from tallystick.eventstore.append import Append, Entry
 from tallystick.eventstore.errors import (
-    BalanceOutOfRange,
-    FloorPassed,
+    AppendError,
     OutcomeUnknown,
     QueueFull,
     StoreUnavailable,
-    VersionConflict,
 )
 from tallystick.eventstore.writer import GroupCommitWriter
 
 EVENTS_TABLE = "ledger_events"
 
-PostingsOf = Callable[[StoredEvent], tuple[Posting, ...]]
+ChangesOf = Callable[[StoredEvent], tuple[tuple[str, int], ...]]
+"""Accounts and counters that an event changes, and by how much."""
 
 
 class LedgerDatastore(PostgresDatastore):
@@ -81,11 +79,11 @@ class LedgerRecorder(PostgresApplicationRecorder):
     """Dense positions, balances and the Merkle root with every insert."""
 
     def __init__(
-        self, datastore: LedgerDatastore, writer: GroupCommitWriter, postings_of: PostingsOf
+        self, datastore: LedgerDatastore, writer: GroupCommitWriter, changes_of: ChangesOf
     ) -> None:
         super().__init__(datastore, events_table_name=EVENTS_TABLE)
         self._writer = writer
-        self._postings_of = postings_of
+        self._changes_of = changes_of
 
     def select_events(self, originator_id: UUID | str, **bounds: Any) -> Sequence[StoredEvent]:
         """As the library's, but for its ten attempts of five seconds, which outlast any deadline.
@@ -127,15 +125,15 @@ class LedgerRecorder(PostgresApplicationRecorder):
                 event.originator_version,
                 event.topic,
                 event.state,
-                self._postings_of(event),
+                self._changes_of(event),
             )
             for event in stored_events
         ]
         try:
             return list(self._writer.append(Append(entries=entries)).positions)
-        except (VersionConflict, FloorPassed, BalanceOutOfRange) as error:
-            raise IntegrityError(str(error)) from error
         except (QueueFull, StoreUnavailable) as error:
             raise OperationalError(str(error)) from error
         except OutcomeUnknown as error:
             raise PersistenceError(str(error)) from error
+        except AppendError as error:
+            raise IntegrityError(str(error)) from error

@@ -11,16 +11,17 @@ import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from time import monotonic, sleep
+from uuid import UUID
 
 import psycopg
 import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from tallystick.eventstore import batch_sql
+from tallystick.eventstore import arrays, batch_sql
 from tallystick.eventstore.append import Append, Books, Receipt
 from tallystick.eventstore.batch import Decided, Waiting, decide
 from tallystick.eventstore.batch_sql import Backend, Hashed, View
@@ -94,19 +95,28 @@ class GroupCommitWriter:
         """Write it with whatever else is waiting; return when it is durable.
 
         Raises:
-            VersionConflict, FloorPassed, BalanceOutOfRange: refused; nothing was written.
-            QueueFull, StoreUnavailable: nothing was written; try again.
-            OutcomeUnknown: it may have been written.
+            AppendError: see `errors.py`; each class says whether anything was written.
         """
-        waiting = self._enqueue(append, timeout_seconds or self._timeout_seconds)
-        if not waiting.done.acquire(timeout=max(0.0, waiting.deadline - monotonic())):
-            self._give_up(waiting)
-        answer = waiting.answer
+        (answer,) = self.append_many([append], timeout_seconds)
         if isinstance(answer, AppendError):
             raise answer
-        if answer is None:
-            raise OutcomeUnknown
         return answer
+
+    def append_many(
+        self, appends: Sequence[Append], timeout_seconds: float | None = None
+    ) -> list[Receipt | AppendError]:
+        """Write them in order with whatever else is waiting; what came of each.
+
+        Raises:
+            QueueFull, StoreUnavailable: nothing of any of them was written.
+        """
+        waiting = self._enqueue(appends, timeout_seconds or self._timeout_seconds)
+        for each in reversed(waiting):  # the last is answered last: mostly, this waits once
+            if each.answer is None and not each.done.acquire(
+                timeout=max(0.0, each.deadline - monotonic())
+            ):
+                self._give_up(each)
+        return [OutcomeUnknown() if each.answer is None else each.answer for each in waiting]
 
     def waiting(self) -> int:
         """How many appends are queued."""
@@ -123,14 +133,15 @@ class GroupCommitWriter:
 
     # --- the caller's side ----------------------------------------------------------------------
 
-    def _enqueue(self, append: Append, timeout_seconds: float) -> Waiting:
-        waiting = Waiting(append, monotonic() + timeout_seconds)
+    def _enqueue(self, appends: Sequence[Append], timeout_seconds: float) -> list[Waiting]:
+        deadline = monotonic() + timeout_seconds
+        waiting = [Waiting(append, deadline) for append in appends]
         with self._changed:
             if self._closing:
                 raise StoreUnavailable("the ledger is shutting down; nothing was written")
-            if len(self._queue) >= self._queue_size_max:
+            if len(self._queue) + len(waiting) > self._queue_size_max:
                 raise QueueFull
-            self._queue.append(waiting)
+            self._queue.extend(waiting)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
                 self._thread.start()
@@ -277,14 +288,10 @@ class GroupCommitWriter:
         """What the batch is decided on: remembered, or looked up where that does not suffice."""
         view = self._view
         if view is not None and not fresh:
-            versions, balances = view.versions, view.balances
-            appends = [waiting.append for waiting in batch]
-            new_streams = {
-                stream for a in appends for stream in a.continued() if stream not in versions
-            }
-            new_accounts = {
-                account for a in appends for account in a.accounts() if account not in balances
-            }
+            new_streams: set[UUID] = set()
+            new_accounts: set[str] = set()
+            for waiting in batch:
+                waiting.append.add_unknown(view.versions, view.balances, new_streams, new_accounts)
             if not new_streams and not new_accounts:
                 return view
             seen = batch_sql.look(self._connected(), new_streams, new_accounts)
@@ -362,6 +369,7 @@ class GroupCommitWriter:
     def _open(self) -> Connection[TupleRow]:
         self._asked_at = monotonic()
         connection = self._connect()
+        arrays.register(connection)
         # Of our own, so that hanging up never hits another file of the same number.
         wire, self._wire = self._wire, socket.socket(fileno=os.dup(connection.fileno()))
         if wire is not None:

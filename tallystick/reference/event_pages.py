@@ -1,29 +1,47 @@
-"""Every event in words: its fields, what it posts, where it leads."""
+"""Every event in words: its fields, what it posts and counts, where it leads."""
 
 import ast
 import inspect
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, cast, get_args, get_type_hints
 from uuid import UUID
 
-from domain import accounts, events, money, outcomes
+from domain import accounts, counters, events, money, outcomes
 from domain.errors import Reason
 from domain.events import LedgerEvent, Move
+from domain.legs import LegStatus
 from domain.money import Money
 from domain.outcomes import DeclineCode, Evidence, Outcome, Source
 from domain.postings import postings
 from domain.transactions import Transaction
-from tallystick.reference.arrows import SAMPLE_ID, grouped
+from domain.wagers import record_wager
+from domain.withdrawal import Withdrawal
+from domain.withdrawal_status import status_of
+from tallystick.reference.arrows import (
+    SAMPLE_ID,
+    Arrow,
+    Counted,
+    counted,
+    grouped,
+    leg_arrows,
+    whole_arrows,
+)
+from tallystick.reference.arrows.samples import AMOUNT, INSTRUMENT, NOW, command
 from tallystick.reference.markdown import codes, table
 
 _SHARED = set(get_args(events.ProviderEvidence))
 
 
 def event_list(of: object, *, leads: Sequence[type[Transaction]] = ()) -> str:
-    """Every event of a union: what it means, holds and posts, and the states it leads to."""
-    chosen = [cls for cls in get_args(of) if cls not in _SHARED or of is events.ProviderEvidence]
+    """Every event of a union: what it means, holds, posts and counts, and where it leads.
+
+    `of` may be a single event, too.
+    """
+    found = get_args(of) or (of,)
+    chosen = [cls for cls in found if cls not in _SHARED or of is events.ProviderEvidence]
     return "\n\n".join(_event(cls, leads) for cls in chosen)
 
 
@@ -32,6 +50,7 @@ def _event(cls: type[LedgerEvent], leads: Sequence[type[Transaction]]) -> str:
     if issubclass(cls, events.CommandedEvent):
         holds += _documented(events.CommandedEvent)
     parts = [f"### {cls.__name__}", inspect.getdoc(cls) or "", _list_of(holds), _posts(cls)]
+    parts += [_counts(cls.__name__, leads)]
     parts += [_leads(cls.__name__, kind) for kind in leads]
     return "\n\n".join(filter(None, parts))
 
@@ -125,19 +144,63 @@ def _sample(cls: type[LedgerEvent]) -> tuple[LedgerEvent, dict[int, str]]:
     return cls(**cast("dict[str, Any]", values)), names
 
 
+def _counts(event: str, kinds: Sequence[type[Transaction]]) -> str:
+    """Which counters the event was seen to change, for each kind where there are several."""
+    if not kinds:
+        said = _changes(event, _counted_elsewhere())
+        return f"{said[0].upper()}{said[1:]}." if said else ""
+    by_kind = [(kind.__name__.lower(), _changes(event, counted(kind))) for kind in kinds]
+    several = len(kinds) > 1
+    joined = "; ".join(f"a {kind}'s {said}" if several else said for kind, said in by_kind if said)
+    return f"{joined[0].upper()}{joined[1:]}." if joined else ""
+
+
+def _counted_elsewhere() -> Iterable[Counted]:
+    """What counts without being a transaction: turnover."""
+    wager = record_wager(SAMPLE_ID, command(), player_id=SAMPLE_ID, amount=AMOUNT, metadata={})
+    name = type(wager).__name__
+    return [Counted.of(name, count) for count in wager.counts]
+
+
+def _changes(event: str, seen: Iterable[Counted]) -> str:
+    verbs: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for rises, verb in ((True, "raises"), (False, "lowers")):
+        names = sorted(c.counter for c in seen if c.event == event and c.rises is rises)
+        if names:
+            verbs[tuple(names)].append(verb)
+    return " or ".join(
+        f"{' or '.join(said)} the counter{'s' * (len(names) > 1)} {codes(names)}"
+        for names, said in verbs.items()
+    )
+
+
 def _leads(event: str, kind: type[Transaction]) -> str:
-    """The statuses that the event leads to, as a sentence."""
-    groups = [(after, befores) for name, after, befores in grouped(kind) if name == event]
-    if not groups:
+    """The statuses that the event leads to, as a sentence or two."""
+    name = kind.__name__.lower()
+    said = _course(f"{'An' if name[0] in 'aeiou' else 'A'} {name}", event, whole_arrows(kind))
+    if not said:
         raise ValueError(f"nothing that was tried leads to {event} of a {kind.__name__}")
-    subject = f"A {kind.__name__.lower()}"
-    if any("" in befores for _, befores in groups):
-        return f"{subject} begins as `{groups[0][0]}`."
+    of_leg = kind is Withdrawal and _course("Its leg", event, leg_arrows())
+    return f"{said} {of_leg}" if of_leg else said
+
+
+def _course(subject: str, event: str, found: Iterable[Arrow]) -> str:
+    """ "" where nothing was found."""
+    groups = [(after, befores) for name, after, befores in grouped(found) if name == event]
+    if not groups:
+        return ""
+    afters: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for after, befores in groups:
+        afters[tuple(before for before in befores if before not in ("", after))].append(after)
     said = [
-        f"from {codes(changed, 'or')} to `{after}`"
-        for after, befores in groups
-        if (changed := [before for before in befores if before != after])
+        f"from {codes(befores, 'or')} to {codes(reached, 'or')}"
+        for befores, reached in afters.items()
+        if befores
     ]
+    begins = [after for after, befores in groups if "" in befores]
+    if begins:
+        later = f", and later goes {'; '.join(said)}" if said else ""
+        return f"{subject} begins as `{begins[0]}`{later}."
     if not said:
         return f"{subject}'s status stays as it is."
     stays = any(after in befores for after, befores in groups)
@@ -146,9 +209,13 @@ def _leads(event: str, kind: type[Transaction]) -> str:
 
 def value_types() -> str:
     """The types that fields are made of, and the values that the enumerations have."""
-    structures: list[type] = [money.Money, Move, Evidence]
+    structures: list[type] = [
+        *(money.Money, Move, events.Count, events.PlannedLeg, Evidence, outcomes.DisputeReport),
+        *(events.ApprovalTerms, events.ApprovalTier, events.Rate),
+    ]
     enumerations: list[type[StrEnum]] = [
         *(Outcome, DeclineCode, Source, outcomes.Disposition, outcomes.ReviewReason, Reason),
+        *(outcomes.Standing, outcomes.DisputeStage, outcomes.DisputeNews),
     ]
     parts = []
     for cls in [*structures, *enumerations]:
@@ -164,6 +231,9 @@ def account_list() -> str:
         (accounts.clearing, ("PROVIDER",)),
         (accounts.fees, ()),
         (accounts.suspense, ()),
+        (accounts.fx, ()),
+        (accounts.chargebacks, ()),
+        (accounts.adjustments, ()),
     )
     rows = []
     for function, arguments in made:
@@ -172,3 +242,34 @@ def account_list() -> str:
         shape = name.replace(str(SAMPLE_ID), "PLAYER_ID").replace(":EUR", ":CURRENCY")
         rows.append([f"`{shape}`", _in_passing(inspect.getdoc(function) or ""), floor])
     return table(["account", "what it holds", "balance"], rows)
+
+
+def counter_list() -> str:
+    """The counters by the shape of their names."""
+    today = NOW.date()
+    made: Sequence[tuple[Callable[..., str], Sequence[object]]] = (
+        *(
+            (counters.limit_counter, (SAMPLE_ID, window, "EUR", today))
+            for window in counters.Window
+        ),
+        (counters.instrument_counter, (SAMPLE_ID, INSTRUMENT, "EUR")),
+        (counters.deposited_counter, (SAMPLE_ID, "EUR")),
+        (counters.wagered_counter, (SAMPLE_ID, "EUR")),
+    )
+    rows = []
+    for function, arguments in made:
+        shape = function(*arguments).replace(str(SAMPLE_ID), "PLAYER_ID").replace("EUR", "CURRENCY")
+        shape = shape.replace(INSTRUMENT, "INSTRUMENT")
+        doc = (inspect.getdoc(function) or "").splitlines()[0].partition(": `")[0]
+        rows.append([f"`{shape}`", _in_passing(doc)])
+    return table(["counter", "what it counts"], rows)
+
+
+def leg_list() -> str:
+    """The statuses of a leg, and what the less plain ones mean."""
+    return _list_of(_documented(LegStatus))
+
+
+def leg_rule() -> str:
+    """Where a withdrawal stands, by its legs: in the words of the function that says so."""
+    return inspect.getdoc(status_of) or ""

@@ -1,4 +1,4 @@
-"""The pages in `docs/` and the tables in them; `--check` and `--write`."""
+"""The README, the pages in `docs/`, and the tables in them; `--check` and `--write`."""
 
 import argparse
 import re
@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Final
 
 from domain import events
-from domain.deposit import Deposit, DepositStatus
-from domain.withdrawal import Withdrawal, WithdrawalStatus
+from domain.adjustment import Adjustment
+from domain.conversion import Conversion
+from domain.deposit import Deposit
+from domain.dispute import Dispute
+from domain.refund import Refund
+from domain.withdrawal import Withdrawal
 from tallystick.reference.api_page import operations_table, problems_table, shared_problems_table
-from tallystick.reference.diagrams import diagram, status_table
-from tallystick.reference.event_pages import account_list, event_list, value_types
+from tallystick.reference.diagrams import diagram, event_map, leg_diagram, status_table
+from tallystick.reference.event_pages import (
+    account_list,
+    counter_list,
+    event_list,
+    leg_list,
+    leg_rule,
+    value_types,
+)
 from tallystick.reference.settings_page import settings_table
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -23,19 +34,41 @@ _MARKED = re.compile(
 )
 
 
+_AT_PROVIDERS: Final = (Deposit, Withdrawal, Refund, Conversion)
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "all-events": event_map,
     "deposit-events": partial(event_list, events.DepositEvent, leads=[Deposit]),
     "withdrawal-events": partial(event_list, events.WithdrawalEvent, leads=[Withdrawal]),
-    "provider-evidence": partial(event_list, events.ProviderEvidence, leads=[Deposit, Withdrawal]),
+    "refund-events": partial(event_list, events.RefundEvent, leads=[Refund]),
+    "conversion-events": partial(event_list, events.ConversionEvent, leads=[Conversion]),
+    "dispute-events": partial(event_list, events.DisputeEvent, leads=[Dispute]),
+    "adjustment-events": partial(event_list, events.AdjustmentEvent, leads=[Adjustment]),
+    "provider-evidence": partial(event_list, events.ProviderEvidence, leads=_AT_PROVIDERS),
     "notice-events": partial(event_list, events.NoticeEvent),
     "player-events": partial(event_list, events.PlayerEvent),
+    "wager-events": partial(event_list, events.WagerEvent),
     "provider-events": partial(event_list, events.ProviderEvent),
+    "policy-events": partial(event_list, events.PolicyEvent),
+    "rates-events": partial(event_list, events.RatesEvent),
     "deposit-states": partial(diagram, Deposit),
     "withdrawal-states": partial(diagram, Withdrawal),
-    "deposit-statuses": partial(status_table, DepositStatus),
-    "withdrawal-statuses": partial(status_table, WithdrawalStatus),
+    "leg-states": leg_diagram,
+    "leg-statuses": leg_list,
+    "leg-rule": leg_rule,
+    "refund-states": partial(diagram, Refund),
+    "conversion-states": partial(diagram, Conversion),
+    "dispute-states": partial(diagram, Dispute),
+    "adjustment-states": partial(diagram, Adjustment),
+    "deposit-statuses": partial(status_table, Deposit),
+    "withdrawal-statuses": partial(status_table, Withdrawal),
+    "refund-statuses": partial(status_table, Refund),
+    "conversion-statuses": partial(status_table, Conversion),
+    "dispute-statuses": partial(status_table, Dispute),
+    "adjustment-statuses": partial(status_table, Adjustment),
     "values": value_types,
     "accounts": account_list,
+    "counters": counter_list,
     "settings": settings_table,
     "operations": operations_table,
     "shared-problems": shared_problems_table,
@@ -56,7 +89,8 @@ def made_anew(text: str) -> str:
 
 def out_of_date(docs: Path = DOCS) -> dict[Path, str]:
     """The files whose tables are not as the code has them, and what they should say."""
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(docs.glob("*.md"))}
+    pages = [*docs.parent.glob("README.md"), *sorted(docs.glob("*.md"))]
+    texts = {path: path.read_text(encoding="utf-8") for path in pages}
     anew = {path: made_anew(text) for path, text in texts.items()}
     return {path: text for path, text in anew.items() if text != texts[path]}
 

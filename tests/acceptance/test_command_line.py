@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -44,6 +45,8 @@ def test_all_the_commands_are_there() -> None:
         "db",
         "key",
         "replay",
+        "rates",
+        "policy",
         "verify",
         "doctor",
         "demo",
@@ -67,8 +70,15 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
         (["serve", "nonsense"], "Invalid value"),
         (["verify", "--nonsense"], "No such option"),
         (["key", "create"], "Missing argument"),
+        (["key", "create", "ann"], "Missing option '--role'"),
+        (["key", "create", "ann", "--role", "boss"], "'boss' is not one of"),
         (["replay", "transaction", "not-a-uuid"], "Invalid value"),
         (["replay", "transaction", str(uuid4()), "--as-of", "0"], "Invalid value"),
+        (["rates", "import"], "Missing argument"),
+        (["rates", "import", "/nowhere/eurofxref.csv"], "does not exist"),
+        (["rates", "import", "/"], "is a directory"),
+        (["rates", "import", __file__, "--day", "20 November 2026"], "Invalid value"),
+        (["policy", "nonsense"], "No such command"),
         (["demo", "--transactions", "5"], "Invalid value"),
         (["simulate-provider", "--port", "70000"], "Invalid value"),
     ],
@@ -116,6 +126,109 @@ def test_an_empty_ledger_is_sound(database: Settings) -> None:
     unknown = here.invoke("replay", "transaction", str(uuid4()), "--json", **name)
     assert unknown.exit_code == 1
     assert "there is no transaction" in json.loads(unknown.stdout)["error"]
+
+
+# --- rates and the approval policy --------------------------------------------------------------
+
+ECB = """Date, USD, JPY, BGN,
+20 November 2026, 1.1529, 180.49, 1.9558,
+"""
+HISTORY = """Date,USD,JPY,
+2026-11-20,1.1529,180.49,
+2026-11-19,1.1600,180.00,
+"""
+WRONG = """base,quote,rate,as_of
+EUR,USD,1.1529,2026-11-20
+EUR,JPY,180;49,2026-11-20
+"""
+
+
+def test_a_file_of_rates_is_imported_once(database: Settings, tmp_path: Path) -> None:
+    here = Place(database.data.parent)
+    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+    none_yet = here.invoke("rates", "show", **name)
+    assert none_yet.exit_code == 1
+    assert "tallystick rates import FILE" in none_yet.stderr
+
+    file = tmp_path / "eurofxref.csv"
+    file.write_text(ECB)
+    imported = here.invoke("rates", "import", str(file), "--json", **name)
+    assert imported.exit_code == 0, imported.stderr
+    found = json.loads(imported.stdout)
+    assert found == {
+        "table": "ecb-2026-11-20",
+        "source": "ecb",
+        "base": "EUR",
+        "as_of": "2026-11-20",
+        "published": True,
+        "rates": 2,
+        "skipped": ["BGN"],
+    }
+    again = here.invoke("rates", "import", str(file), "--json", **name)
+    assert (again.exit_code, json.loads(again.stdout)) == (0, {**found, "published": False})
+    said = here.invoke("rates", "import", str(file), **name)
+    assert (said.exit_code, said.stdout.count("nothing changed")) == (0, 1)
+
+    shown = json.loads(here.invoke("rates", "show", "--json", **name).stdout)
+    assert (shown["table"], shown["rates"]) == (
+        "ecb-2026-11-20",
+        {"JPY": "180.49", "USD": "1.1529"},
+    )
+    table = here.invoke("rates", "show", **name)
+    assert "ecb-2026-11-20" in table.stdout
+    assert "180.49" in table.stdout
+
+
+def test_a_wrong_correction_can_be_taken_back(database: Settings, tmp_path: Path) -> None:
+    here = Place(database.data.parent)
+    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+    tables = []
+    for text in (ECB, ECB.replace("1.1529", "11.529"), ECB):
+        file = tmp_path / "eurofxref.csv"
+        file.write_text(text)
+        answer = here.invoke("rates", "import", str(file), "--json", **name)
+        tables.append(json.loads(answer.stdout)["table"])
+    assert tables == ["ecb-2026-11-20", "ecb-2026-11-20-2", "ecb-2026-11-20-3"]
+    shown = json.loads(here.invoke("rates", "show", "--json", **name).stdout)
+    assert shown["rates"]["USD"] == "1.1529"
+
+
+def test_of_a_history_any_day_is_imported(database: Settings, tmp_path: Path) -> None:
+    here = Place(database.data.parent)
+    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+    file = tmp_path / "eurofxref-hist.csv"
+    file.write_text(HISTORY)
+    said = here.invoke("rates", "import", str(file), "--day", "2026-11-19", **name)
+    assert said.exit_code == 0, said.stderr
+    assert "Published ecb-2026-11-19: 2 rates of one EUR" in said.stdout
+
+
+def test_what_is_wrong_with_a_file_of_rates_is_named_by_line_and_column(
+    database: Settings, tmp_path: Path
+) -> None:
+    here = Place(database.data.parent)
+    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+    file = tmp_path / "own.csv"
+    file.write_text(WRONG)
+    answer = here.invoke("rates", "import", str(file), **name)
+    assert answer.exit_code == 1
+    assert "own.csv, line 3, column rate" in answer.stderr
+    assert not answer.stdout
+    told = here.invoke("rates", "import", str(file), "--json", **name)
+    assert (told.exit_code, "line 3" in json.loads(told.stdout)["error"]) == (1, True)
+    assert here.invoke("rates", "show", **name).exit_code == 1, "nothing was published"
+
+
+def test_the_approval_policy_is_shown(database: Settings) -> None:
+    here = Place(database.data.parent)
+    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+    shown = json.loads(here.invoke("policy", "show", "--json", **name).stdout)
+    assert (shown["name"], shown["proposal"]) == ("default-1", None)
+    assert shown["terms"]["tiers"][-1]["limit_major"] is None
+    said = here.invoke("policy", "show", **name)
+    assert said.exit_code == 0
+    assert "up to 2000 EUR: fraud or finance" in said.stdout
+    assert "above: fraud and finance and compliance" in said.stdout
 
 
 # --- `serve` ------------------------------------------------------------------------------------
@@ -248,8 +361,8 @@ def test_json_is_json(served: Served) -> None:
 
 
 def test_a_key_is_made_listed_and_revoked(served: Served) -> None:
-    made = served.json("key", "create", "carla")
-    assert made["person"] == "carla"
+    made = served.json("key", "create", "carla", "--role", "fraud")
+    assert (made["person"], made["role"]) == ("carla", "fraud")
     headers = {"authorization": f"Bearer {made['key']}"}
     path = f"{served.url}/v1/transactions"
     assert httpx2.get(path, headers=headers).status_code == 200
@@ -271,7 +384,8 @@ def test_a_key_is_made_listed_and_revoked(served: Served) -> None:
     ("words", "said"),
     [
         (["key", "revoke", "0123456789"], "There is no such key"),
-        (["key", "create", ""], "person"),
+        (["key", "create", "", "--role", "finance"], "person"),
+        (["key", "create", "owner", "--role", "finance"], "one role"),
         (["replay", "transaction", str(uuid4())], "there is no transaction"),
     ],
 )

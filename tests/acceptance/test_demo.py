@@ -14,8 +14,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from domain.adjustment import AdjustmentStatus
+from domain.conversion import ConversionStatus
 from domain.deposit import DepositStatus
+from domain.dispute import DisputeStatus
+from domain.refund import RefundStatus
 from domain.withdrawal import WithdrawalStatus
+from tallystick.demo.plan import (
+    PlannedAdjustment,
+    PlannedDeposit,
+    PlannedWithdrawal,
+    plan_day,
+)
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 from tests.faults.running import PARTS, POSTGRES, Place, place, until
@@ -29,6 +39,8 @@ FINAL = {
     "deposit": {
         DepositStatus.BLOCKED,
         DepositStatus.COMPLETED,
+        DepositStatus.PARTIALLY_REFUNDED,
+        DepositStatus.REFUNDED,
         DepositStatus.VOIDED,
         DepositStatus.EXPIRED,
         DepositStatus.CANCELLED,
@@ -39,10 +51,32 @@ FINAL = {
         WithdrawalStatus.REJECTED,
         WithdrawalStatus.CANCELLED,
         WithdrawalStatus.PAID,
+        WithdrawalStatus.PARTIALLY_PAID,
         WithdrawalStatus.RETURNED,
         WithdrawalStatus.FAILED,
         WithdrawalStatus.REVIEW,
     },
+    "refund": {
+        RefundStatus.REJECTED,
+        RefundStatus.CANCELLED,
+        RefundStatus.SUCCEEDED,
+        RefundStatus.REVERSED,
+        RefundStatus.FAILED,
+        RefundStatus.REVIEW,
+    },
+    "conversion": {
+        ConversionStatus.REJECTED,
+        ConversionStatus.EXECUTED,
+        ConversionStatus.FAILED,
+        ConversionStatus.REVIEW,
+    },
+    "dispute": {
+        DisputeStatus.ACCEPTED,
+        DisputeStatus.LOST,
+        DisputeStatus.WON,
+        DisputeStatus.WITHDRAWN,
+    },
+    "adjustment": {AdjustmentStatus.APPROVED, AdjustmentStatus.REJECTED},
 }
 
 
@@ -117,7 +151,11 @@ def _verified(here: Place) -> dict[str, Any]:
 def _check_it_is_settled(day: PlayedDay) -> None:
     report = day.report
     counts = report["transactions"]
-    assert sum(sum(by_status.values()) for by_status in counts.values()) == TRANSACTIONS
+    assert set(counts) == set(FINAL)
+    planned = Counter(type(p) for planned in plan_day(SEED, TRANSACTIONS).rounds for p in planned)
+    assert sum(counts["deposit"].values()) == planned[PlannedDeposit]
+    assert sum(counts["withdrawal"].values()) == planned[PlannedWithdrawal]
+    assert sum(counts["adjustment"].values()) == planned[PlannedAdjustment]
     for kind, by_status in counts.items():
         assert set(by_status) <= FINAL[kind]
     assert report["outstanding"] == 0
@@ -135,7 +173,7 @@ def _check_it_verifies(day: PlayedDay) -> None:
 
 def _check_stories(here: Place) -> None:
     """The longest of each kind begins at the beginning and ends where history says it did."""
-    for kind in ("deposit", "withdrawal"):
+    for kind in FINAL:
         transaction_id, status = _one_with_most_events(here, kind)
         answer = here.run("replay", "transaction", str(transaction_id), "--json")
         assert answer.returncode == 0, answer.stderr
@@ -155,7 +193,7 @@ def _check_stories(here: Place) -> None:
 def _one_with_most_events(here: Place, kind: str) -> tuple[UUID, str]:
     with psycopg.connect(database.conninfo(here.settings, Role.READER)) as connection:
         row = connection.execute(
-            "SELECT id, status FROM history_v1.transactions WHERE kind = %s"
+            "SELECT id, status FROM history_v2.transactions WHERE kind = %s"
             " ORDER BY version DESC, id LIMIT 1",
             [kind],
         ).fetchone()

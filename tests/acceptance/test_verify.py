@@ -366,14 +366,14 @@ BESIDE = {
     "head's frontier cut": "UPDATE ledger_head SET frontier = ''",
     "head's time": "UPDATE ledger_head SET recorded_at = recorded_at - interval '1 second'",
     "head's position": "UPDATE ledger_head SET position = position - 1",
-    "status": "UPDATE history_v1.transactions SET status = 'failed' WHERE id = %(id)s",
-    "transaction deleted": "DELETE FROM history_v1.transactions WHERE id = %(id)s",
+    "status": "UPDATE history_v2.transactions SET status = 'failed' WHERE id = %(id)s",
+    "transaction deleted": "DELETE FROM history_v2.transactions WHERE id = %(id)s",
     "journal": "UPDATE journal_v1.entries SET amount_minor = amount_minor + 1"
     " WHERE account = %(account)s",
-    "work done": "DELETE FROM outstanding_v1.work WHERE work ="
-    " (SELECT work FROM outstanding_v1.work WHERE due_at IS NOT NULL LIMIT 1)",
-    "work invented": "INSERT INTO outstanding_v1.work"
-    " VALUES ('x', 'poll', NULL, 'simulator', now(), 3)",
+    "work done": "DELETE FROM outstanding_v2.work WHERE work ="
+    " (SELECT work FROM outstanding_v2.work WHERE due_at IS NOT NULL LIMIT 1)",
+    "work invented": "INSERT INTO outstanding_v2.work"
+    " VALUES ('x', 'poll', gen_random_uuid(), NULL, 0, 1, 'simulator', now(), NULL, NULL, 3)",
     "checkpoint back": "UPDATE read_models SET position = 10 WHERE name = 'journal'",
     "checkpoint ahead": "UPDATE read_models SET position = position + 7 WHERE name = 'journal'",
     "checkpoint deleted": "DELETE FROM read_models WHERE name = 'history'",

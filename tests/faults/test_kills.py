@@ -307,7 +307,8 @@ def _survive(seed: int, blows: list[Blow], random: Random) -> None:
     print(f"seed {seed}: {blows}")
     with place() as here:
         program = Stack(here)
-        key = access.create_key(database.conninfo(program.settings, Role.OWNER), "platform")
+        owner = database.conninfo(program.settings, Role.OWNER)
+        key = access.create_key(owner, "platform", access.StaffRole.FINANCE)
         clients = Clients(program.url, key, here.folder / "acknowledged", seed)
         with program.running():
             with clients.at_work():
@@ -356,12 +357,12 @@ def _check_money_moved_once(program: Stack, provider: dict[str, Any]) -> None:
         effects = counted["effects"]
         moved[parsed[0]] += effects.get("deposit", 0) + effects.get("payout", 0)
     assert max(moved.values()) == 1
-    for row in program.read("SELECT id, status FROM history_v1.transactions"):
+    for row in program.read("SELECT id, status FROM history_v2.transactions"):
         if row.status in MOVED:
             assert moved[row.id] == 1, row
         elif row.status not in MAY_HAVE_MOVED:
             assert moved[row.id] == 0, row
-    still_open = "SELECT count(*) AS n FROM outstanding_v1.work WHERE due_at IS NOT NULL"
+    still_open = "SELECT count(*) AS n FROM outstanding_v2.work WHERE due_at IS NOT NULL"
     assert program.read(still_open)[0].n == 0
 
 

@@ -4,10 +4,12 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,17 +21,33 @@ from standardwebhooks.webhooks import Webhook
 from api.app import create_app
 from api.services import Services
 from domain.attempts import reference
+from domain.dispute import dispute_stream
+from domain.events import Rate
 from domain.player import Verification
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from tallystick import bootstrap
-from tallystick.access import create_key
+from tallystick.access import StaffRole, create_key
+from tallystick.commands.conversions import ConversionCommands
+from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.handling import Caller
+from tallystick.commands.withdrawals import WithdrawalCommands
 from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
 from tallystick.keyring import ProviderSecrets, provider_secrets
+
+PEOPLE: Mapping[str, StaffRole] = {
+    "platform": StaffRole.PLATFORM,
+    "anna": StaffRole.FINANCE,
+    "fina": StaffRole.FINANCE,
+    "ben": StaffRole.FRAUD,
+    "cleo": StaffRole.COMPLIANCE,
+    "sam": StaffRole.SUPPORT,
+}
+CALL_TIMEOUT_SECONDS = 0.2
+PARALLEL = 50
 
 
 @dataclass(kw_only=True)
@@ -38,6 +56,7 @@ class Api:
 
     url: str
     services: Services
+    dispatch: Dispatch
     settings: Settings
     keys: Mapping[str, str]
     client: httpx2.Client
@@ -67,27 +86,55 @@ class Api:
             return self.client.post(path, headers=sent)
         return self.client.post(path, headers=sent, json=body)
 
-    def deposit(self, player: UUID, amount: int = 5_000, **changes: object) -> httpx2.Response:
-        return self.post("/v1/deposits", transaction_body(player, amount, **changes))
+    def deposit(
+        self, player: UUID, amount: int = 5_000, currency: str = "EUR", **changes: object
+    ) -> httpx2.Response:
+        return self.post("/v1/deposits", transaction_body(player, amount, currency, **changes))
 
-    def withdraw(self, player: UUID, amount: int = 1_000, **changes: object) -> httpx2.Response:
-        return self.post("/v1/withdrawals", transaction_body(player, amount, **changes))
+    def withdraw(
+        self, player: UUID, amount: int = 1_000, currency: str = "EUR", **changes: object
+    ) -> httpx2.Response:
+        return self.post("/v1/withdrawals", transaction_body(player, amount, currency, **changes))
 
-    def fund(self, player: UUID, amount: int = 5_000) -> dict[str, Any]:
+    def transaction(self, transaction_id: str) -> dict[str, Any]:
+        """The transaction as it is now."""
+        answer = self.get(f"/v1/transactions/{transaction_id}")
+        answer.raise_for_status()
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    def balance(self, player: UUID, kind: str = "available", currency: str = "EUR") -> int:
+        """In minor units; 0 for an account that was never used."""
+        shown = self.get(f"/v1/players/{player}/balances").json()["balances"]
+        amounts = {entry["account"]: entry["balance"]["amount"] for entry in shown}
+        return int(amounts.get(f"player:{player}:{kind}:{currency}", 0))
+
+    def fund(
+        self, player: UUID, amount: int = 5_000, currency: str = "EUR", **changes: object
+    ) -> dict[str, Any]:
         """A deposit that the provider completed; the transaction."""
-        created = self.deposit(player, amount).json()
-        self.complete(UUID(created["id"]), amount)
-        found: dict[str, Any] = self.get(f"/v1/transactions/{created['id']}").json()
+        created = self.deposit(player, amount, currency, **changes).json()
+        self.complete(UUID(created["id"]), amount, currency)
+        found = self.transaction(created["id"])
         assert found["status"] == "completed"
         return found
 
-    def complete(self, deposit_id: UUID, amount: int) -> None:
+    def complete(self, deposit_id: UUID, amount: int, currency: str = "EUR") -> None:
         """Send the deposit to the provider, and have the provider's notice say it succeeded."""
-        self.services.traffic.submit(deposit_id)
-        notice = notice_body(deposit_id, amount)
+        self.dispatch.submit(deposit_id)
+        self.report(notice_body(deposit_id, amount, currency=currency))
+
+    def report(self, notice: bytes) -> None:
+        """Have the provider say something, and what follows from it happen."""
         answer = self.notify(notice)
         assert answer.status_code == 204, answer.text
         self.act_on_notices()
+
+    def dispute(self, deposit: Mapping[str, Any], news: str = "opened", **changes: object) -> str:
+        """Have the provider tell news of a dispute about the deposit; the dispute's id."""
+        body = dispute_notice_body(deposit, news, **changes)
+        self.report(body)
+        return str(dispute_stream("simulator", json.loads(body)["dispute"]))
 
     def notify(
         self, body: bytes, *, message_id: str | None = None, at: datetime | None = None
@@ -113,34 +160,48 @@ class Api:
         with psycopg.connect(database.conninfo(self.settings, Role.READER)) as connection:
             notices = connection.execute(
                 "SELECT DISTINCT originator_id FROM ledger_events"
-                " WHERE topic = 'ProviderNoticeReceived'"
+                " WHERE topic IN ('ProviderNoticeReceived', 'DisputeNoticeReceived')"
             ).fetchall()
         for (notice,) in notices:
-            self.services.traffic.act_on_notice(notice)
+            self.services.inbox.act_on_notice(notice)
 
-    def review(self, player: UUID, amount: int = 60_000) -> dict[str, Any]:
-        """A withdrawal that waits for a person."""
+    def verified(self, player: UUID, jurisdiction: str | None = None) -> None:
+        """Have the player's identity known."""
         self.services.players.register(
             player,
             verification=Verification.FULL,
-            jurisdiction=None,
-            caller=_caller("system:tests"),
+            jurisdiction=jurisdiction,
+            time_zone="UTC",
+            caller=caller("system:tests"),
         )
+
+    def review(
+        self, player: UUID, amount: int = 60_000, jurisdiction: str | None = None
+    ) -> dict[str, Any]:
+        """A withdrawal that waits for a person."""
+        self.verified(player, jurisdiction)
         self.fund(player, amount)
         created = self.withdraw(player, amount).json()
-        self.services.traffic.screen(UUID(created["id"]))
-        found: dict[str, Any] = self.get(f"/v1/transactions/{created['id']}").json()
-        return found
+        self.dispatch.screen(UUID(created["id"]))
+        return self.transaction(created["id"])
+
+    def publish_rates(self, base: str, **rates: str) -> None:
+        """Put exchange rates in force: whole units for one whole unit of the base."""
+        self.services.rates.publish(
+            source="tests",
+            base=base,
+            as_of="2026-05-03",
+            rates=[rate(currency, text) for currency, text in rates.items()],
+            caller=caller("operator:fina"),
+        )
 
 
 @contextmanager
-def running_api(
-    settings: Settings, people: Sequence[str] = ("platform", "anna", "ben")
-) -> Iterator[Api]:
+def running_api(settings: Settings) -> Iterator[Api]:
     """The API over a migrated database, with read models that follow."""
     bootstrap.prepare(settings)
     owner = database.conninfo(settings, Role.OWNER)
-    keys = {person: create_key(owner, person) for person in people}
+    keys = {person: create_key(owner, person, role) for person, role in PEOPLE.items()}
     projector = Projector(
         conninfo=database.conninfo(settings, Role.WRITER), models=READ_MODELS, decode=decode
     )
@@ -158,6 +219,7 @@ def running_api(
             yield Api(
                 url=url,
                 services=services,
+                dispatch=Dispatch(services.handling, CALL_TIMEOUT_SECONDS),
                 settings=settings,
                 keys=keys,
                 client=client,
@@ -178,6 +240,28 @@ def services_over(settings: Settings) -> Iterator[Services]:
     finally:
         services.keys.close()
         ledger.close()
+
+
+@contextmanager
+def later(api: Api, by: timedelta) -> Iterator[Api]:
+    """The same API over the same database, whose clock is ahead."""
+    handling = bootstrap.build_handling(
+        api.settings, api.services.handling.ledger, lambda: datetime.now(UTC) + by
+    )
+    services = replace(
+        api.services,
+        handling=handling,
+        withdrawals=WithdrawalCommands(handling),
+        conversions=ConversionCommands(handling, api.services.adapters, 0),
+    )
+    with serving(services) as url, httpx2.Client(base_url=url, timeout=20.0) as client:
+        yield replace(
+            api,
+            url=url,
+            client=client,
+            services=services,
+            dispatch=Dispatch(handling, CALL_TIMEOUT_SECONDS),
+        )
 
 
 @contextmanager
@@ -208,14 +292,37 @@ def serving(services: Services) -> Iterator[str]:
         thread.join()
 
 
-def _caller(actor: str) -> Caller:
+def caller(actor: str) -> Caller:
+    """Whoever asks a command directly, for the first time."""
     return Caller(actor=actor, idempotency_key=str(uuid4()))
 
 
-def transaction_body(player: UUID, amount: int, **changes: object) -> dict[str, object]:
+def rate(currency: str, text: str) -> Rate:
+    """A rate written in decimal digits."""
+    exact = Fraction(text)
+    return Rate(currency=currency, numerator=exact.numerator, denominator=exact.denominator)
+
+
+def at_once(
+    request: Callable[[int], httpx2.Response], times: int = PARALLEL
+) -> list[httpx2.Response]:
+    """Answers to requests that are sent at the same moment."""
+    barrier = threading.Barrier(times)
+
+    def send(number: int) -> httpx2.Response:
+        barrier.wait()
+        return request(number)
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(send, range(times)))
+
+
+def transaction_body(
+    player: UUID, amount: int, currency: str = "EUR", **changes: object
+) -> dict[str, object]:
     body: dict[str, object] = {
         "player_id": str(player),
-        "amount": {"amount": amount, "currency": "EUR"},
+        "amount": {"amount": amount, "currency": currency},
         "method": "card",
         "instrument": "tok_7Hq2",
         "metadata": {"order": "A-17"},
@@ -223,15 +330,34 @@ def transaction_body(player: UUID, amount: int, **changes: object) -> dict[str, 
     return body | changes
 
 
-def notice_body(transaction: UUID, amount: int, **changes: object) -> bytes:
+def notice_body(
+    transaction: UUID, amount: int, *, currency: str = "EUR", attempt: int = 1, **changes: object
+) -> bytes:
+    """What the provider says about an attempt: that it succeeded, unless changed."""
     body = {
         "type": "payment.updated",
-        "reference": reference(transaction, 1),
+        "reference": reference(transaction, attempt),
         "status": "succeeded",
-        "amount": {"amount": amount, "currency": "EUR"},
+        "amount": {"amount": amount, "currency": currency},
         "provider_reference": "sim_1",
         "decline": None,
         "fee": None,
+        "sent_at": datetime.now(UTC).isoformat(),
+    }
+    return json.dumps(body | changes).encode()
+
+
+def dispute_notice_body(deposit: Mapping[str, Any], news: str, **changes: object) -> bytes:
+    """What the provider says about a dispute of the whole deposit, unless changed."""
+    body = {
+        "type": "dispute.updated",
+        "reference": deposit["reference"],
+        "dispute": f"dp_{deposit['id']}",
+        "stage": "chargeback",
+        "news": news,
+        "amount": deposit["amount"],
+        "reason_code": "10.4",
+        "evidence_due_at": (datetime.now(UTC) + timedelta(days=7)).isoformat(),
         "sent_at": datetime.now(UTC).isoformat(),
     }
     return json.dumps(body | changes).encode()

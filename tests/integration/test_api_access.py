@@ -9,7 +9,16 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from tallystick.access import InvalidPerson, Keys, UnknownKey, create_key, list_keys, revoke_key
+from tallystick.access import (
+    Holder,
+    InvalidPerson,
+    Keys,
+    StaffRole,
+    UnknownKey,
+    create_key,
+    list_keys,
+    revoke_key,
+)
 from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
@@ -79,17 +88,18 @@ def test_a_revoked_key_stops_working(api: Api) -> None:
     now = 0.0
     keys = Keys(database.conninfo(api.settings, Role.WRITER), clock=lambda: now)
     try:
-        key = create_key(owner, "carla")
-        assert keys.person_of(key) == "carla"
+        key = create_key(owner, "carla", StaffRole.FRAUD)
+        assert keys.holder_of(key) == Holder("carla", StaffRole.FRAUD)
         revoke_key(owner, key.split("_")[1])
-        assert keys.person_of(key) == "carla"  # for a few seconds
+        assert keys.holder_of(key) == Holder("carla", StaffRole.FRAUD)  # for a few seconds
         now = 5.1
-        assert keys.person_of(key) is None
+        assert keys.holder_of(key) is None
         with pytest.raises(UnknownKey):
             revoke_key(owner, key.split("_")[1])
     finally:
         keys.close()
     listed = {record.person: record for record in list_keys(owner)}
+    assert listed["carla"].role is StaffRole.FRAUD
     assert listed["carla"].revoked_at is not None
     assert listed["anna"].revoked_at is None
 
@@ -112,12 +122,13 @@ def test_the_reader_cannot_see_the_keys(api: Api) -> None:
 @pytest.mark.parametrize("person", ["", "Anna", "a\nb", "operator:anna", "x" * 64])
 def test_a_person_has_a_plain_name(person: str) -> None:
     with pytest.raises(InvalidPerson):
-        create_key("", person)
+        create_key("", person, StaffRole.FINANCE)
 
 
 def test_nobody_approves_their_own_withdrawal_with_any_of_their_keys(api: Api) -> None:
     waiting = api.review(uuid4())
-    second_key = create_key(database.conninfo(api.settings, Role.OWNER), "platform")
+    owner = database.conninfo(api.settings, Role.OWNER)
+    second_key = create_key(owner, "platform", StaffRole.PLATFORM)
     for key in (api.keys["platform"], second_key):
         answer = api.post(
             f"/v1/withdrawals/{waiting['id']}/approve",
@@ -181,7 +192,7 @@ def test_lines_of_the_log_cannot_be_forged(api: Api) -> None:
 
 def test_a_notice_is_recorded_once(api: Api) -> None:
     deposit = UUID(api.deposit(uuid4()).json()["id"])
-    api.services.traffic.submit(deposit)
+    api.dispatch.submit(deposit)
     body, message_id = notice_body(deposit, 5_000), f"msg_{uuid4().hex}"
     first = api.notify(body, message_id=message_id)
     assert (first.status_code, first.content) == (204, b"")

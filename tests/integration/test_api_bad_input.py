@@ -28,6 +28,26 @@ CARDS = [
     "378282246310005",
     "%B4111111111111111^DOE/JANE^2512101",
 ]
+AMEND = {"amount": {"amount": 1, "currency": "EUR"}, "instrument": None}
+QUOTE = {
+    "player_id": str(uuid4()),
+    "source": {"amount": 1, "currency": "EUR"},
+    "target_currency": "USD",
+}
+MOVE = {
+    "source": "house:fees:EUR",
+    "target": "house:suspense:EUR",
+    "amount": {"amount": 1, "currency": "EUR"},
+}
+ADJUSTMENT: dict[str, object] = {
+    "moves": [MOVE],
+    "reason": "correction",
+    "grounds": "ticket 4711",
+}
+
+
+def _moving(**changes: object) -> dict[str, object]:
+    return ADJUSTMENT | {"moves": [MOVE | changes]}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +94,13 @@ def test_a_card_number_is_refused_in_notes_keys_filters_and_paths(api: Api) -> N
     with capture_logs() as logs:
         answers = [
             api.post(withdrawal, {"note": f"paid to {CARD}"}),
+            api.post(withdrawal.replace("hold", "amend"), {**AMEND, "note": CARD}),
+            api.post(withdrawal.replace("hold", "scores"), {"score": 1, "ruleset": CARD}),
+            api.post("/v1/refunds", {"deposit_id": str(uuid4()), "reason": CARD}),
+            api.post(f"/v1/disputes/{uuid4()}/evidence", {"documents": [CARD]}),
+            api.post("/v1/conversions/quotes", QUOTE | {"provider": f"p{CARD}"}),
+            api.post("/v1/adjustments", ADJUSTMENT | {"grounds": f"see {CARD}"}),
+            api.post("/v1/adjustments", _moving(source=f"provider:p{CARD}:clearing:EUR")),
             api.post("/v1/deposits", transaction_body(uuid4(), 1), key=CARD),
             api.get("/v1/transactions", params={"instrument": CARD}),
             api.get("/v1/transactions", params={"reference": CARD}),
@@ -210,9 +237,79 @@ def test_fields_that_nobody_may_set_are_refused(api: Api, name: str) -> None:
     assert problem["errors"][0]["code"] == "extra_forbidden"
 
 
+_REFUND = {"deposit_id": str(uuid4()), "reason": "paid twice"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "location"),
+    [
+        ("withdrawals/{id}/amend", {"amount": AMEND["amount"]}, "body.instrument"),
+        ("withdrawals/{id}/amend", AMEND | {"amount": None}, "body.amount"),
+        ("withdrawals/{id}/scores", {"score": 101, "ruleset": "r"}, "body.score"),
+        ("withdrawals/{id}/scores", {"score": -1, "ruleset": "r"}, "body.score"),
+        ("withdrawals/{id}/scores", {"score": 1.5, "ruleset": "r"}, "body.score"),
+        ("withdrawals/{id}/scores", {"score": 1}, "body.ruleset"),
+        ("withdrawals/{id}/scores", {"score": 1, "ruleset": "r", "high": ["x"] * 51}, "body.high"),
+        ("withdrawals/{id}/cancel", {"by_player": "no"}, "body.by_player"),
+        ("withdrawals/{id}/cancel", {"reason": "x"}, "body.reason"),
+        ("withdrawals/{id}/retry", {"leg": 0}, "body.leg"),
+        ("withdrawals/{id}/retry", {"leg": 21}, "body.leg"),
+        ("withdrawals/{id}/resolve", {"target": "refunded", "note": "x"}, "body.target"),
+        ("refunds", {"reason": "paid twice"}, "body.deposit_id"),
+        ("refunds", _REFUND | {"reason": ""}, "body.reason"),
+        (
+            "refunds",
+            _REFUND | {"amount": {"amount": 0, "currency": "EUR"}},
+            "body.amount.amount",
+        ),
+        ("refunds", _REFUND | {"status": "succeeded"}, "body.status"),
+        ("refunds/{id}/resolve", {"target": "succeeded", "note": ""}, "body.note"),
+        ("refunds/{id}/resolve", {"target": "reversed", "note": "x"}, "body.target"),
+        ("conversions/quotes", QUOTE | {"target_currency": "XXX"}, "body.target_currency"),
+        ("conversions/quotes", QUOTE | {"target_currency": "usd"}, "body.target_currency"),
+        ("conversions/quotes", QUOTE | {"rate": "1.5"}, "body.rate"),
+        ("conversions/quotes", QUOTE | {"provider": "Ex Change"}, "body.provider"),
+        ("conversions/{id}/resolve", {"target": "paid", "note": "x"}, "body.target"),
+        ("disputes/{id}/evidence", {"documents": ["x"] * 21}, "body.documents"),
+        ("disputes/{id}/evidence", {"documents": [""]}, "body.documents.0"),
+        ("disputes/{id}/accept", {}, "body.note"),
+        ("adjustments", ADJUSTMENT | {"moves": []}, "body.moves"),
+        ("adjustments", ADJUSTMENT | {"moves": [MOVE] * 21}, "body.moves"),
+        ("adjustments", ADJUSTMENT | {"reason": "because"}, "body.reason"),
+        ("adjustments", ADJUSTMENT | {"grounds": ""}, "body.grounds"),
+        ("adjustments", _moving(source="house:gold:EUR"), "body.moves.0.source"),
+        ("adjustments", _moving(target="player:me:available:EUR"), "body.moves.0.target"),
+        ("adjustments", _moving(target="house:fees:EUR\n"), "body.moves.0.target"),
+        (
+            "adjustments",
+            _moving(amount={"amount": "1", "currency": "EUR"}),
+            "body.moves.0.amount.amount",
+        ),
+        ("adjustments", ADJUSTMENT | {"player_id": "me"}, "body.player_id"),
+    ],
+)
+def test_what_does_not_fit_a_new_transaction_or_decision_is_refused(
+    api: Api, path: str, body: object, location: str
+) -> None:
+    answer = api.post("/v1/" + path.format(id=uuid4()), body)
+    problem = refused(answer, 422, "request_invalid")
+    assert [error["location"] for error in problem["errors"]] == [location]
+
+
 @pytest.mark.parametrize(
     "path",
     [
+        "/v1/refunds",
+        "/v1/refunds/{id}/approve",
+        "/v1/refunds/{id}/cancel",
+        "/v1/conversions/quotes",
+        "/v1/conversions/{id}/accept",
+        "/v1/disputes/{id}/evidence",
+        "/v1/disputes/{id}/accept",
+        "/v1/adjustments",
+        "/v1/adjustments/{id}/approve",
+        "/v1/withdrawals/{id}/amend",
+        "/v1/withdrawals/{id}/scores",
         "/v1/deposits",
         "/v1/withdrawals",
         "/v1/withdrawals/{id}/approve",
@@ -243,6 +340,10 @@ def test_an_idempotency_key_is_short_and_printable(api: Api, key: str) -> None:
         "status=completed' OR '1'='1",
         "status=%25%25%25%25",
         "player_id=1",
+        "kind=gift",
+        "kind=deposit&kind=gift",
+        "related_id=1",
+        f"reason={CARD}",
         "limit=0",
         "limit=501",
         "limit=1e2",

@@ -34,7 +34,7 @@ def player(api: Api) -> UUID:
 def settled(api: Api, position: int) -> None:
     """Wait until what follows from a position can be read."""
     api.get("/v1/transactions", params={"min_position": position}).raise_for_status()
-    api.get("/v1/withdrawal-queue", params={"min_position": position}).raise_for_status()
+    api.get("/v1/queue", params={"min_position": position}).raise_for_status()
 
 
 def walk(api: Api, path: str, **params: Any) -> list[Any]:
@@ -81,6 +81,8 @@ def test_what_arrives_meanwhile_does_not_disturb_a_walk(api: Api) -> None:
         ({"status": ["created", "completed"]}, DEPOSITS),
         ({"status": "paid"}, 0),
         ({"kind": "withdrawal"}, 0),
+        ({"kind": ["deposit", "refund"]}, DEPOSITS),
+        ({"reason": "limit_exceeded"}, 0),
         ({"provider": "simulator", "currency": "EUR"}, DEPOSITS),
         ({"created_to": "2001-01-01T00:00:00Z"}, 0),
         ({"created_from": "2001-01-01T00:00:00+02:00"}, DEPOSITS),
@@ -97,6 +99,74 @@ def test_a_list_shows_what_the_write_answered(api: Api) -> None:
         params={"player_id": created["player_id"], "min_position": created["position"]},
     ).json()["items"][0]
     assert listed == {name: created[name] for name in listed}
+
+
+def test_what_hangs_together_is_found_together(api: Api) -> None:
+    player = uuid4()
+    deposit = api.fund(player, 5_000)
+    api.publish_rates("EUR", JPY="171.25")
+    refund = api.post("/v1/refunds", {"deposit_id": deposit["id"], "reason": "x"}).json()
+    dispute = api.dispute(deposit)
+    quote = api.post(
+        "/v1/conversions/quotes",
+        {
+            "player_id": str(player),
+            "source": {"amount": 700, "currency": "EUR"},
+            "target_currency": "JPY",
+        },
+    ).json()
+    settled(api, api.get("/v1/events").json()["head"])
+    related = walk(api, "/v1/transactions", related_id=deposit["id"])
+    assert {entry["id"] for entry in related} == {refund["id"], dispute}
+    assert [entry["kind"] for entry in related] == ["dispute", "refund"]
+    of_player = walk(api, "/v1/transactions", player_id=str(player))
+    assert len(of_player) == 4
+    for entry in of_player:
+        assert entry == api.transaction(entry["id"])
+    in_yen = walk(api, "/v1/transactions", player_id=str(player), currency="JPY")
+    assert [entry["id"] for entry in in_yen] == [quote["id"]]
+
+
+def test_a_refusal_is_found_by_its_reason(api: Api) -> None:
+    player = uuid4()
+    api.fund(player, 1_000)
+    refused = api.withdraw(player, 4_000).json()
+    settled(api, refused["position"])
+    found = walk(api, "/v1/transactions", player_id=str(player), reason="insufficient_funds")
+    assert [entry["id"] for entry in found] == [refused["id"]]
+
+
+def test_the_queue_lists_every_kind_that_waits_for_people(api: Api) -> None:
+    deposit = api.fund(uuid4(), 5_000)
+    refund = api.post("/v1/refunds", {"deposit_id": deposit["id"], "reason": "twice"}).json()
+    dispute = api.dispute(api.fund(uuid4(), 5_000), "evidence_due")
+    adjustment = api.post(
+        "/v1/adjustments",
+        {
+            "moves": [
+                {
+                    "source": "house:fees:EUR",
+                    "target": "house:suspense:EUR",
+                    "amount": {"amount": 1, "currency": "EUR"},
+                }
+            ],
+            "reason": "correction",
+            "grounds": "ticket 4711",
+        },
+    ).json()
+    settled(api, adjustment["position"])
+    waiting = {case["transaction_id"]: case for case in walk(api, "/v1/queue")}
+    assert waiting[refund["id"]]["status"] == "pending_approval"
+    assert waiting[refund["id"]]["missing"] == [["finance"]]
+    assert (waiting[dispute]["status"], waiting[dispute]["stage"]) == (
+        "evidence_due",
+        "chargeback",
+    )
+    assert waiting[dispute]["due_at"] == api.transaction(dispute)["evidence_due_at"]
+    shown = waiting[adjustment["id"]]
+    assert (shown["status"], shown["player_id"], shown["provider"]) == ("requested", None, None)
+    only = walk(api, "/v1/queue", kind="adjustment", status="requested")
+    assert [case["transaction_id"] for case in only] == [adjustment["id"]]
 
 
 def test_a_position_that_is_not_reached_is_said_to_be_so(api: Api) -> None:
@@ -144,13 +214,13 @@ def test_the_queue_lists_what_waits_longest_first(api: Api) -> None:
     waiting = [api.review(uuid4())["id"] for _ in range(3)]
     held = api.post(f"/v1/withdrawals/{waiting[0]}/hold", {"note": "wait"}, person="anna").json()
     settled(api, held["position"])
-    listed = walk(api, "/v1/withdrawal-queue", limit=2)
+    listed = walk(api, "/v1/queue", limit=2)
     mine = [case["transaction_id"] for case in listed if case["transaction_id"] in waiting]
     assert sorted(mine) == sorted(waiting)
     assert [case["waiting_since"] for case in listed] == sorted(
         case["waiting_since"] for case in listed
     )
-    on_hold = walk(api, "/v1/withdrawal-queue", status="held")
+    on_hold = walk(api, "/v1/queue", status="held")
     assert [(case["transaction_id"], case["note"]) for case in on_hold] == [(waiting[0], "wait")]
 
 

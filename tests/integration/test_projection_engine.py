@@ -190,9 +190,9 @@ def test_the_columns_are_the_rows_fields(site: Site) -> None:
 
 def test_the_reader_may_read_and_nothing_else(site: Site) -> None:
     with psycopg.connect(site.reader, autocommit=True) as connection:
-        connection.execute("SELECT * FROM history_v1.transactions")
+        connection.execute("SELECT * FROM history_v2.transactions")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("DELETE FROM history_v1.transactions")
+            connection.execute("DELETE FROM history_v2.transactions")
 
 
 def test_indexes_may_come_last(bare: Site) -> None:
@@ -204,7 +204,7 @@ def test_indexes_may_come_last(bare: Site) -> None:
 
 
 def test_a_model_without_tables_is_named(bare: Site) -> None:
-    with pytest.raises(NotInstalled, match="history version 1"):
+    with pytest.raises(NotInstalled, match="history version 2"):
         bare.projector([HISTORY]).catch_up()
 
 
@@ -230,9 +230,9 @@ def test_a_tampered_table_is_found(site: Site) -> None:
     with psycopg.connect(site.owner, autocommit=True) as connection:
         connection.execute(
             """
-            UPDATE history_v1.transactions SET status = 'completed'
+            UPDATE history_v2.transactions SET status = 'completed'
             WHERE created_position = (
-                SELECT min(created_position) FROM history_v1.transactions WHERE status = 'failed'
+                SELECT min(created_position) FROM history_v2.transactions WHERE status = 'failed'
             )
             """
         )

@@ -15,18 +15,26 @@ import pytest
 from psycopg import AsyncConnection
 
 from domain import accounts
-from domain.events import LedgerEvent, NoticeUnmatched, ProviderNoticeReceived
+from domain.events import (
+    DisputeNoticeReceived,
+    LedgerEvent,
+    NoticeUnmatched,
+    ProviderNoticeReceived,
+)
 from domain.outcomes import Outcome
-from projections import balances, history, journal, outstanding, reading, withdrawal_queue
+from projections import balances, history, journal, lookup, outstanding, reading, withdrawal_queue
+from projections.cases import CASES
 from projections.compare import fold_all
 from projections.engine import Projector
-from projections.history import HISTORY, TRANSACTIONS, Filters, Transaction
+from projections.history import HISTORY, Filters
+from projections.history_fold import TRANSACTIONS, Transaction
 from projections.journal import ACCOUNTS, ENTRIES, JOURNAL
-from projections.outstanding import OUTSTANDING, Kind, Work
+from projections.outstanding import Kind, Work
+from projections.outstanding_fold import OUTSTANDING
 from projections.read_model import Rows
 from projections.registry import READ_MODELS
 from projections.tables import install
-from projections.withdrawal_queue import CASES, WITHDRAWAL_QUEUE
+from projections.withdrawal_queue import WITHDRAWAL_QUEUE
 from tallystick.config import Settings
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role, conninfo
@@ -41,7 +49,7 @@ LATER = NOW + timedelta(days=1)
 
 @cache
 def the_world() -> World:
-    return world(11, 2_500)
+    return world(12, 3_000)
 
 
 @dataclass
@@ -103,6 +111,10 @@ def all_transactions() -> list[Transaction]:
     return sorted(found, key=lambda row: row.created_position, reverse=True)
 
 
+def legs_have(row: Transaction, name: str) -> list[object]:
+    return [getattr(leg, name) for leg in row.payout.legs] if row.payout else []
+
+
 # --- history ------------------------------------------------------------------------------------
 
 
@@ -110,11 +122,20 @@ def all_transactions() -> list[Transaction]:
     ("filters", "matches"),
     [
         (Filters(), lambda row: True),
-        (Filters(kind="withdrawal"), lambda row: row.kind == "withdrawal"),
+        (Filters(kinds=("withdrawal",)), lambda row: row.kind == "withdrawal"),
         (Filters(statuses=["failed", "paid"]), lambda row: row.status in ("failed", "paid")),
         (Filters(statuses=["nonsense"]), lambda row: False),
         (Filters(provider="psp-0"), lambda row: row.provider == "psp-0"),
-        (Filters(currency="JPY"), lambda row: row.currency == "JPY"),
+        (
+            Filters(currency="JPY"),
+            lambda row: "JPY" in (row.currency, row.target_currency),
+        ),
+        (
+            Filters(kinds=("dispute", "refund")),
+            lambda row: row.kind in ("dispute", "refund"),
+        ),
+        (Filters(stage="chargeback"), lambda row: row.stage == "chargeback"),
+        (Filters(reason="insufficient_funds"), lambda row: row.reason == "insufficient_funds"),
         (
             Filters(amount_minor_min=2_500, amount_minor_max=49_900),
             lambda row: 2_500 <= row.amount_minor <= 49_900,
@@ -127,15 +148,27 @@ def all_transactions() -> list[Transaction]:
             Filters(updated_from=START + timedelta(hours=20), updated_to=START + timedelta(days=1)),
             lambda row: timedelta(hours=20) <= row.updated_at - START < timedelta(days=1),
         ),
-        (Filters(instrument="line\nbreak\ttab"), lambda row: row.instrument == "line\nbreak\ttab"),
-        (Filters(instrument=""), lambda row: row.instrument == ""),
+        (
+            Filters(instrument="line\nbreak\ttab"),
+            lambda row: "line\nbreak\ttab" in (row.instrument, *legs_have(row, "instrument")),
+        ),
+        (
+            Filters(instrument="card-1"),
+            lambda row: "card-1" in (row.instrument, *legs_have(row, "instrument")),
+        ),
+        (
+            Filters(instrument=""),
+            lambda row: "" in (row.instrument, *legs_have(row, "instrument")),
+        ),
         (Filters(metadata={"key-0": "NULL"}), lambda row: row.metadata.get("key-0") == "NULL"),
         (
             Filters(metadata={"key-0": "plain", "key-1": ""}),
             lambda row: {"key-0": "plain", "key-1": ""}.items() <= row.metadata.items(),
         ),
         (
-            Filters(kind="deposit", statuses=["completed"], currency="EUR", amount_minor_min=101),
+            Filters(
+                kinds=("deposit",), statuses=["completed"], currency="EUR", amount_minor_min=101
+            ),
             lambda row: (
                 row.kind == "deposit"
                 and row.status == "completed"
@@ -164,14 +197,21 @@ def test_pages_give_each_match_once_and_newest_first(
 
 
 def test_transactions_are_found_by_player_and_by_either_reference(full: Site) -> None:
-    one = next(row for row in all_transactions() if row.provider_reference)
+    one = next(
+        row
+        for row in all_transactions()
+        if row.kind == "deposit" and row.reference and row.provider_reference
+    )
     for filters, matches in (
         (Filters(player_id=one.player_id), lambda row: row.player_id == one.player_id),
         (Filters(reference=one.reference), lambda row: row.id == one.id),
         (Filters(reference=f"{one.id.hex}-9"), lambda row: row.id == one.id),
         (
             Filters(reference=one.provider_reference),
-            lambda row: row.provider_reference == one.provider_reference,
+            lambda row: (
+                one.provider_reference
+                in (row.provider_reference, *legs_have(row, "provider_reference"))
+            ),
         ),
         (Filters(reference="no such reference"), lambda row: False),
     ):
@@ -179,6 +219,89 @@ def test_transactions_are_found_by_player_and_by_either_reference(full: Site) ->
         assert page.rows == [row for row in all_transactions() if matches(row)]
     assert full.ask(lambda c: history.get(c, one.id)) == one
     assert full.ask(lambda c: history.get(c, uuid4())) is None
+
+
+def test_what_goes_back_to_another_transaction_is_found_by_it(full: Site) -> None:
+    for kind in ("refund", "dispute", "adjustment"):
+        one = next(row for row in all_transactions() if row.kind == kind and row.related_id)
+        found = full.ask(
+            lambda c, of=one: history.page(c, Filters(related_id=of.related_id), limit=500)
+        )
+        assert one in found.rows
+        assert {row.related_id for row in found.rows} == {one.related_id}
+
+
+def test_a_leg_is_found_by_what_only_it_has(full: Site) -> None:
+    """By an instrument the player never asked for, and by a reference that is not the latest."""
+    several = [row for row in all_transactions() if row.payout and len(row.payout.legs) > 1]
+    for name in ("instrument", "provider_reference"):
+        row, value = next(
+            (row, value)
+            for row in several
+            for value in legs_have(row, name)
+            if value is not None and value != getattr(row, name)
+        )
+        filters = Filters(**{"instrument": value} if name == "instrument" else {"reference": value})
+        page = full.ask(lambda c, filters=filters: history.page(c, filters, limit=5_000))
+        assert row in page.rows
+
+
+# --- lookup -------------------------------------------------------------------------------------
+
+
+def look_up(site: Site, text: str) -> list[lookup.Hit]:
+    names = list(the_world().providers)
+    return site.ask(lambda c: lookup.find(c, text, providers=names))
+
+
+def test_whatever_has_an_id_is_found_first_by_it(full: Site) -> None:
+    for kind in ("deposit", "withdrawal", "refund", "conversion", "dispute", "adjustment"):
+        one = next(row for row in all_transactions() if row.kind == kind)
+        hit = look_up(full, f" {one.id} ")[0]
+        assert (hit.kind, hit.id, hit.matched) == (kind, str(one.id), "id")
+        assert one.status in hit.title
+    player = next(iter(the_world().players))
+    assert [(h.kind, h.id) for h in look_up(full, str(player))] == [("player", str(player))]
+    one = next(row for row in all_transactions() if row.reference and row.kind == "withdrawal")
+    assert [(h.id, h.matched) for h in look_up(full, one.reference or "")] == [
+        (str(one.id), "reference")
+    ]
+    event = the_world().events[41]
+    (hit,) = look_up(full, "42")
+    assert (hit.kind, hit.id) == ("event", "42")
+    assert type(event).__name__ in hit.title
+    assert [(h.kind, h.matched) for h in look_up(full, "psp-0")][:1] == [("provider", "name")]
+
+
+def test_notices_are_found_by_their_id_and_the_providers(full: Site) -> None:
+    events = the_world().events
+    for kind in (ProviderNoticeReceived, DisputeNoticeReceived):
+        notice_ = next(event for event in events if isinstance(event, kind))
+        for text, matched in ((notice_.message_id, "message_id"), (notice_.originator_id, "id")):
+            (hit,) = look_up(full, str(text))
+            assert (hit.kind, hit.id) == ("notice", str(notice_.originator_id))
+            assert hit.matched == matched
+
+
+def test_texts_that_several_share_find_the_newest_of_them(full: Site) -> None:
+    rows = all_transactions()
+    dispute = next(row for row in rows if row.kind == "dispute")
+    (hit,) = look_up(full, dispute.provider_reference or "")
+    assert (hit.id, hit.matched) == (str(dispute.id), "provider_reference")
+    for text, matches in (
+        ("card-1", lambda row: "card-1" in (row.instrument, *legs_have(row, "instrument"))),
+        ("order-17", lambda row: "order-17" in row.metadata.values()),
+    ):
+        hits = look_up(full, text)
+        assert len(hits) == lookup.HITS_MAX
+        assert len({hit.id for hit in hits}) == lookup.HITS_MAX
+        newest = next(row for row in rows if matches(row))
+        assert str(newest.id) in {hit.id for hit in hits}
+
+
+@pytest.mark.parametrize("text", ["", "  ", "nothing like it", "\0", "9" * 400, "x" * 501, "-1"])
+def test_what_means_nothing_finds_nothing(full: Site, text: str) -> None:
+    assert look_up(full, text) == []
 
 
 def test_a_last_page_that_is_full_has_no_next(full: Site) -> None:
@@ -286,6 +409,15 @@ def test_the_queue_lists_what_waits_longest_first(full: Site) -> None:
     assert one in only
     assert {(case.kind, case.waiting_as) for case in only} == {(one.kind, one.waiting_as)}
     assert full.ask(lambda c: withdrawal_queue.get(c, one.id)) == one
+
+
+def test_what_has_to_be_decided_by_a_time_comes_by_urgency(full: Site) -> None:
+    cases = [c for c in rows_of(WITHDRAWAL_QUEUE.name)[CASES].values() if c.due_at]
+    expected = sorted(cases, key=lambda case: (case.due_at, case.id))
+    assert expected
+    last = expected[-1].due_at or START
+    found = full.ask(lambda c: withdrawal_queue.due(c, before=last, limit=5_000))
+    assert found == [case for case in expected if case.due_at and case.due_at < last]
 
 
 # --- outstanding --------------------------------------------------------------------------------

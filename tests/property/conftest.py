@@ -16,7 +16,7 @@ settings.register_profile(
 settings.register_profile(
     "soak",
     settings.get_profile("default"),
-    max_examples=5_000,
-    stateful_step_count=100,
+    max_examples=10_000,
+    stateful_step_count=50,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -1,95 +1,227 @@
 """The ledger's books, kept a second time, from the stored JSON, in plain integers.
 
 Written from the table of postings in the design; nothing of the program is used, so that a
-mistake there cannot be repeated here by construction.
+mistake there cannot be repeated here by construction. What is counted beside the money, and what
+refunds and disputes claim of a deposit, is in `naive_counters.py`.
 """
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-# What may happen at most once, and to what: the transaction, or one attempt of it.
+from tests.property.naive_counters import NaiveClaims, NaiveCounters
+
+# What may happen at most once, and to what: the transaction, a leg, a stage, or one attempt.
 ONCE_PER_TRANSACTION = {
     "DepositCreated",
+    "DepositBlocked",
     "DepositCompleted",
     "WithdrawalRequested",
     "WithdrawalRejected",
     "WithdrawalCancelled",
+    "RefundRequested",
+    "RefundApproved",
+    "RefundRejected",
+    "RefundCancelled",
+    "RefundSucceeded",
+    "RefundReversed",
+    "ConversionQuoted",
+    "ConversionAccepted",
+    "ConversionRejected",
+    "ConversionExpired",
+    "ConversionExecuted",
+    "AdjustmentRequested",
+    "AdjustmentApproved",
+    "AdjustmentRejected",
 }
-ONCE_PER_ATTEMPT = {"TransactionSubmitted", "WithdrawalPaid", "WithdrawalReturned"}
+WITH_A_FEE = {"DepositCompleted", "WithdrawalPaid", "RefundSucceeded"}
+ONCE_PER_LEG = {"WithdrawalPaid", "WithdrawalReturned"}
+ONCE_PER_STAGE = {"DisputeFundsWithdrawn", "DisputeFundsReinstated"}
 
 
 class NaiveBooks:
     """Balances by account name, checked after every event."""
 
-    def __init__(self) -> None:
-        self.balances: dict[str, int] = {}
+    def __init__(self, opening: Mapping[str, int] | None = None) -> None:
+        """`opening`: balances before the first event that is taken; usually none."""
+        self.balances: dict[str, int] = dict(opening or {})
+        self.moved_at: dict[str, int] = {}
+        """By account: position of the event that moved it last."""
+        self._moved: set[str] = set()
         self.seen: Counter[tuple[str, ...]] = Counter()
-        self.reserved_for: dict[str, int] = {}
-        """By withdrawal: what stands reserved because of it, in minor units."""
+        self.held: dict[str, dict[str, int]] = {}
+        """By transaction: what stands on reserved accounts because of it, in minor units."""
+        self.legs: dict[str, dict[int, dict[str, Any]]] = {}
+        """By withdrawal and number: the legs of its plan."""
+        self.asked_by: dict[str, str] = {}
+        """By transaction: who may not approve it."""
+        self.resolved: set[str] = set()
+        """Transactions whose review two people have ended."""
+        self.proposed_by: dict[tuple[str, int | None], str] = {}
+        self.cleared: dict[str, dict[str, int]] = {}
+        """By transaction: what it moved on providers' clearing accounts, without their fees."""
+        self.counters = NaiveCounters()
+        self.claims = NaiveClaims()
 
-    def take(self, stream: str, topic: str, state: bytes) -> None:
+    def take(self, stream: str, topic: str, state: bytes, position: int = 0) -> None:
         """The next event of the log.
 
         Raises:
             AssertionError: it breaks a rule that every position has to keep.
         """
         event = json.loads(state)
-        lines = _lines(topic, event)
+        lines = lines_of(topic, event)
         for currency in {account.rsplit(":", 1)[1] for account, _ in lines}:
-            of_currency = [amount for account, amount in lines if account.endswith(currency)]
+            of_currency = [minor for account, minor in lines if account.endswith(f":{currency}")]
             assert sum(of_currency) == 0, f"{topic} does not balance in {currency}"
-        for account, amount in lines:
-            self.balances[account] = self.balances.get(account, 0) + amount
+        for account, minor in lines:
+            self.balances[account] = self.balances.get(account, 0) + minor
+            self.moved_at[account] = position
+            self._moved.add(account)
         for account, _ in lines:
-            assert not account.startswith("player:") or self.balances[account] >= 0, account
+            floored = account.startswith("player:")
+            assert not floored or self.balances[account] >= 0, f"{account} is below zero: {topic}"
+        self._follow_the_clearing(stream, topic, event, lines)
         self._count(stream, topic, event)
-        self._follow_the_reservation(stream, topic, event)
+        self._follow_the_reservation(stream, topic, lines)
+        self._follow_the_legs(stream, topic, event)
+        self._follow_the_people(stream, topic, event)
+        self.counters.take(stream, topic, event)
+        self.claims.take(stream, topic, event)
+
+    def moved(self) -> set[str]:
+        """Accounts that have moved since this was asked last."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def settle(self) -> None:
+        """After a whole append: what two streams say of one another has to agree.
+
+        Raises:
+            AssertionError: a deposit's record of a refund is not what became of the refund.
+        """
+        self.claims.settle()
+
+    def zero_sums(self) -> dict[str, int]:
+        """Every account together, by currency: nothing but zeros."""
+        sums: dict[str, int] = {}
+        for account, minor in self.balances.items():
+            currency = account.rsplit(":", 1)[1]
+            sums[currency] = sums.get(currency, 0) + minor
+        return sums
 
     def _count(self, stream: str, topic: str, event: dict[str, Any]) -> None:
         if topic in ONCE_PER_TRANSACTION:
             key: tuple[str, ...] = (stream, topic)
-        elif topic in ONCE_PER_ATTEMPT:
-            reference = event.get("reference") or event["evidence"]["reference"]
-            key = (stream, topic, reference)
-        elif topic == "TransactionFailed" and event["released"]:
-            key = (stream, "released")
+        elif topic in ONCE_PER_LEG:
+            key = (stream, topic, str(event["leg"]))
+        elif topic in ONCE_PER_STAGE:
+            key = (stream, topic, event["report"]["stage"])
+        elif topic == "TransactionSubmitted":
+            key = (stream, topic, event["reference"])
+        elif topic == "TransactionFailed":
+            key = (stream, topic, event["evidence"]["reference"])
+        elif topic == "ReviewOpened":
+            self.seen[(stream, "in review")] += 1
+            return
+        elif topic == "TransactionResolved":
+            self.seen[(stream, "in review")] -= 1
+            assert self.seen[(stream, "in review")] >= 0, f"no review to end: {stream}"
+            self.resolved.add(stream)
+            return
         else:
             return
         self.seen[key] += 1
         assert self.seen[key] == 1, f"twice: {key}"
 
-    def _follow_the_reservation(self, stream: str, topic: str, event: dict[str, Any]) -> None:
-        """A payout never takes more than was reserved for this very withdrawal."""
-        if topic == "WithdrawalRequested" and event["reserved"]:
-            self.reserved_for[stream] = event["amount"]["amount"]
-        if topic == "WithdrawalPaid":
-            assert event["amount"]["amount"] == self.reserved_for.pop(stream, 0)
-        if topic in ("WithdrawalRejected", "WithdrawalCancelled", "TransactionFailed"):
-            released = event.get("released")
-            if released:
-                assert released["amount"] == self.reserved_for.pop(stream, 0)
-        if topic == "TransactionResolved":
-            self.reserved_for.pop(stream, None)
+    def _follow_the_reservation(
+        self, stream: str, topic: str, lines: list[tuple[str, int]]
+    ) -> None:
+        """Nobody takes out of what is reserved more than they put there themselves."""
+        mine = self.held.setdefault(stream, {})
+        for account, minor in lines:
+            if ":reserved:" in account:
+                assert topic != "AdjustmentApproved", f"an adjustment moves {account}"
+                mine[account] = mine.get(account, 0) + minor
+        assert all(minor >= 0 for minor in mine.values()), f"{topic}: more than {stream} reserved"
+
+    def _follow_the_clearing(
+        self, stream: str, topic: str, event: dict[str, Any], lines: list[tuple[str, int]]
+    ) -> None:
+        fees = _fee(event) if topic in WITH_A_FEE else []
+        for account, minor in lines[: len(lines) - len(fees)]:
+            if account.startswith("provider:"):
+                mine = self.cleared.setdefault(stream, {})
+                mine[account] = mine.get(account, 0) + minor
+
+    def _follow_the_legs(self, stream: str, topic: str, event: dict[str, Any]) -> None:
+        """What is paid is a leg of the plan, to its provider and of its amount."""
+        if topic in ("WithdrawalRequested", "WithdrawalAmended"):
+            self.legs[stream] = {leg["leg"]: leg for leg in event["legs"]}
+            planned = sum(leg["amount"]["amount"] for leg in event["legs"])
+            assert planned == event["amount"]["amount"], f"the legs are not the amount: {stream}"
+        elif topic in ONCE_PER_LEG:
+            leg = self.legs[stream][event["leg"]]
+            assert event["amount"] == leg["amount"], f"another amount than planned: {stream}"
+            assert event["provider"] == leg["provider"], f"another provider: {stream}"
+
+    def _follow_the_people(self, stream: str, topic: str, event: dict[str, Any]) -> None:
+        """Nobody agrees to what they asked for."""
+        if topic in ("WithdrawalRequested", "RefundRequested", "AdjustmentRequested"):
+            self.asked_by[stream] = event["actor"].partition(":")[2]
+        elif topic in (
+            "WithdrawalApprovalGiven",
+            "WithdrawalApproved",
+            "RefundApproved",
+            "AdjustmentApproved",
+        ):
+            assert event["person"] != self.asked_by[stream], f"approved their own: {stream}"
+        elif topic == "ResolutionProposed":
+            self.proposed_by[stream, event["leg"]] = event["person"]
+        elif topic == "TransactionResolved":
+            proposed_by = self.proposed_by.pop((stream, event["leg"]))
+            assert event["person"] != proposed_by, f"one person resolved {stream}"
 
 
-def _lines(topic: str, event: dict[str, Any]) -> list[tuple[str, int]]:
+def lines_of(topic: str, event: dict[str, Any]) -> list[tuple[str, int]]:
+    """What an event means in double entry: accounts, and what is added to them."""
     match topic:
         case "DepositCompleted":
             return _from_to(_clearing(event, "settled"), _available(event, "settled")) + _fee(event)
-        case "WithdrawalRequested" if event["reserved"]:
+        case "WithdrawalRequested" | "RefundRequested" if event["reserved"]:
             return _from_to(_available(event, "amount"), _reserved(event, "amount"))
-        case "WithdrawalRejected" | "WithdrawalCancelled" | "TransactionFailed":
+        case "ConversionAccepted" if event["reserved"]:
+            return _from_to(_available(event, "source"), _reserved(event, "source"))
+        case (
+            "WithdrawalRejected"
+            | "WithdrawalCancelled"
+            | "WithdrawalAmended"
+            | "RefundRejected"
+            | "RefundCancelled"
+            | "ConversionRejected"
+            | "TransactionFailed"
+        ):
             if event["released"] is None:
                 return []
             return _from_to(_reserved(event, "released"), _available(event, "released"))
-        case "WithdrawalPaid":
+        case "WithdrawalPaid" | "RefundSucceeded":
             return _from_to(_reserved(event, "amount"), _clearing(event, "amount")) + _fee(event)
-        case "WithdrawalReturned":
+        case "WithdrawalReturned" | "RefundReversed":
             return _from_to(_clearing(event, "amount"), _available(event, "amount"))
+        case "ConversionExecuted":
+            return (
+                _from_to(_reserved(event, "source"), _house("fx", event, "source"))
+                + _from_to(_house("fx", event, "target"), _available(event, "target"))
+                + _from_to(_house("fx", event, "spread"), _house("fees", event, "spread"))
+            )
+        case "DisputeFundsWithdrawn":
+            return _from_to(_house("chargebacks", event, "amount"), _clearing(event, "amount"))
+        case "DisputeFundsReinstated":
+            return _from_to(_clearing(event, "amount"), _house("chargebacks", event, "amount"))
         case "ReviewOpened" if event["reserved"]:
             return _from_to(_available(event, "reserved"), _reserved(event, "reserved"))
-        case "TransactionResolved":
+        case "TransactionResolved" | "AdjustmentApproved":
             return [
                 line
                 for move in event["moves"]
@@ -103,7 +235,7 @@ def _lines(topic: str, event: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def _from_to(source: tuple[str, int], target: tuple[str, int]) -> list[tuple[str, int]]:
-    return [(source[0], -source[1]), target]
+    return [(source[0], -source[1]), target] if target[1] else []
 
 
 def _available(event: dict[str, Any], name: str) -> tuple[str, int]:
@@ -121,11 +253,12 @@ def _clearing(event: dict[str, Any], name: str) -> tuple[str, int]:
     return f"provider:{event['provider']}:clearing:{money['currency']}", money["amount"]
 
 
+def _house(account: str, event: dict[str, Any], name: str) -> tuple[str, int]:
+    money = event[name]
+    return f"house:{account}:{money['currency']}", money["amount"]
+
+
 def _fee(event: dict[str, Any]) -> list[tuple[str, int]]:
     if event["fee"] is None:
         return []
-    amount, currency = event["fee"]["amount"], event["fee"]["currency"]
-    return _from_to(
-        (f"house:fees:{currency}", amount),
-        (f"provider:{event['provider']}:clearing:{currency}", amount),
-    )
+    return _from_to(_house("fees", event, "fee"), _clearing(event, "fee"))

@@ -1,216 +1,222 @@
-"""The whole log, replayed in plain integers, agrees with the balances at every position.
+"""The checkers are checked: known hazards are switched on, and the naive books find each of them.
 
-A mixed run of real decisions fills one database. After each append the accounts table is compared
-with the replay so far: what the ledger says at a position is what the events up to it say.
+That they agree with the ledger at every position is `test_mixed_run.py` and
+`test_ledger_machine.py`; here it is shown that they would not agree with just anything.
 """
 
-import random
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 
-from domain.accounts import available
-from domain.deposit import Deposit, create_deposit, fold_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit, resolve_deposit
-from domain.errors import DomainError, Reason
-from domain.money import Money
-from domain.outcomes import Outcome, Source
-from domain.withdrawal import Withdrawal, fold_withdrawal
-from domain.withdrawal_decisions import (
-    cancel_withdrawal,
-    request_withdrawal,
-    retry_withdrawal,
-    screen_withdrawal,
-    submit_withdrawal,
+from domain import deposit_reports, withdrawal_reports
+from domain.counters import counts
+from domain.events import (
+    ConversionExecuted,
+    Count,
+    DepositCompleted,
+    LedgerEvent,
+    RefundReversed,
+    WithdrawalReturned,
 )
-from domain.withdrawal_reports import hear_withdrawal, resolve_withdrawal
+from domain.postings import Posting, postings
+from tallystick.commands.errors import TooContended
 from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import Ledger
-from tests.ledger_checks import check_log, ledger_on
-from tests.property.naive_books import NaiveBooks
-from tests.scenario import as_events, by, command, heard, player, policy, provider
+from tallystick.eventstore.codec import TOPICS, encode
+from tests.event_samples import SAMPLES
+from tests.property.backroom import two_processes
+from tests.property.mixed_day import MixedDay
+from tests.property.naive_books import NaiveBooks, lines_of
 
-STEPS = 1_000
-NEWER = """
-SELECT notification_id, originator_id, topic, state FROM ledger_events
-WHERE notification_id > %s ORDER BY notification_id
-"""
-PROVIDERS = [provider(name, poll_delays_seconds=(10, 30)) for name in ("acme", "zeta")]
-CURRENCIES = ["EUR", "JPY", "KWD"]
+SEED = 3
+COMMANDS = 400
+
+# --- the two tables of postings -------------------------------------------------------------------
 
 
-@dataclass
-class World:
-    """Players and their transactions, driven by one random number generator."""
-
-    ledger: Ledger
-    chance: random.Random
-    players: list[Any] = field(default_factory=lambda: [player(player_id=uuid4()) for _ in "abc"])
-    deposits: list[UUID] = field(default_factory=list)
-    withdrawals: list[UUID] = field(default_factory=list)
-
-    def step(self) -> int:
-        """Something happens; returns how many events it left."""
-        act = self.chance.choice(
-            [self.deposit, self.withdraw, *[self.on_deposit] * 4, *[self.on_withdrawal] * 5]
-        )
-        try:
-            return act()
-        except DomainError:
-            return 0
-
-    def money(self) -> Money:
-        return Money(self.chance.randint(1, 5_000), self.chance.choice(CURRENCIES))
-
-    def request(self) -> dict[str, Any]:
-        return {
-            "player": self.chance.choice(self.players),
-            "provider": self.chance.choice(PROVIDERS),
-            "method": "redirect",
-            "amount": self.money(),
-            "instrument": None,
-            "metadata": {},
-        }
-
-    def append(self, made: object, refusal: object = ()) -> int:
-        events = as_events(made)
-        if not events:
-            return 0
-        return len(self.ledger.append(events, refusal=as_events(refusal)).positions)
-
-    def deposit(self) -> int:
-        stream = uuid4()
-        self.deposits.append(stream)
-        return self.append(create_deposit(stream, command("player:p1"), **self.request()))
-
-    def withdraw(self) -> int:
-        stream, asked, request = uuid4(), command("player:p1"), self.request()
-        self.withdrawals.append(stream)
-        return self.append(
-            request_withdrawal(stream, asked, **request),
-            request_withdrawal(stream, asked, **request, refusal=Reason.INSUFFICIENT_FUNDS),
-        )
-
-    def evidence(self, state: Deposit | Withdrawal, attempt: int) -> Any:
-        amount = state.amount
-        if self.chance.random() < 0.1:
-            amount = Money(amount.amount + self.chance.choice([-1, 1, 50]), amount.currency)
-        fee = self.chance.choice([None, Money(self.chance.randint(0, 9), amount.currency)])
-        likely = [Outcome.SUCCEEDED] * 8 + [Outcome.DECLINED] * 3 + [Outcome.RETURNED] * 2
-        return heard(
-            self.chance.choice([*likely, *Outcome]),
-            self.chance.choice(list(Source)),
-            amount=self.chance.choice([None, amount, amount]),
-            fee=fee,
-            attempt=max(1, attempt),
-            transaction=state.id,
-        )
-
-    def on_deposit(self) -> int:
-        if not self.deposits:
-            return 0
-        state = self.ledger.load(self.chance.choice(self.deposits[-12:]), fold_deposit)
-        if state.status == "created":
-            return self.append(submit_deposit(state, command(), provider=PROVIDERS[0]))
-        if state.status == "review":
-            target = self.chance.choice(["completed", "failed"])
-            person = by(self.chance.choice(["ann", "ben"]))
-            return self.append(resolve_deposit(state, person, target=target, note="n"))
-        account = available(state.player_id, (state.credited or state.amount).currency)
-        return self.append(
-            hear_deposit(
-                state,
-                command("provider:x"),
-                self.evidence(state, 1),
-                provider=PROVIDERS[0],
-                available_minor=self.ledger.balances([account])[account],
-            )
-        )
-
-    def on_withdrawal(self) -> int:
-        if not self.withdrawals:
-            return 0
-        state = self.ledger.load(self.chance.choice(self.withdrawals[-12:]), fold_withdrawal)
-        owner = next(p for p in self.players if p.id == state.player_id)
-        match str(state.status):
-            case "requested":
-                rules = policy((None, 0))
-                if self.chance.random() < 0.1:
-                    return self.append(cancel_withdrawal(state, by("ann"), reason="r"))
-                return self.append(screen_withdrawal(state, command(), player=owner, policy=rules))
-            case "queued":
-                return self.append(
-                    submit_withdrawal(state, command(), player=owner, provider=PROVIDERS[0])
-                )
-            case "failed" if state.reserved and self.chance.random() < 0.7:
-                return self.append(retry_withdrawal(state, command()))
-            case "review":
-                target = self.chance.choice(["paid", "failed"])
-                person = by(self.chance.choice(["ann", "ben"]))
-                return self.append(resolve_withdrawal(state, person, target=target, note="n"))
-        attempt = state.attempt - self.chance.choice([0, 0, 0, 1])
-        return self.append(
-            hear_withdrawal(
-                state,
-                command("provider:x"),
-                self.evidence(state, attempt),
-                provider=PROVIDERS[0],
-            )
-        )
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
+def test_both_tables_of_postings_say_the_same_of_each_event(event: LedgerEvent) -> None:
+    naive = lines_of(TOPICS[type(event)], json.loads(encode(event)))
+    assert naive == [(line.account, line.amount_minor) for line in postings(event)]
 
 
-def test_a_replay_in_plain_integers_agrees_at_every_position(database: Settings) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    books, position = NaiveBooks(), 0
-    with (
-        ledger_on(database) as ledger,
-        psycopg.connect(conninfo(database, Role.READER), autocommit=True) as reader,
-    ):
-        world = World(ledger, random.Random(seed))
-        for _ in range(STEPS):
-            if not world.step():
-                continue
-            for at, stream, topic, state in reader.execute(NEWER, [position]).fetchall():
-                position += 1
-                assert at == position
-                books.take(str(stream), topic, state)
-            kept = reader.execute("SELECT account, balance, position FROM ledger_accounts")
-            balances = {account: (balance, moved_at) for account, balance, moved_at in kept}
-            assert {a: balance for a, (balance, _) in balances.items()} == books.balances
-            assert all(moved_at <= position for _, moved_at in balances.values())
-    events = check_log(database)
-    assert len(events) == position
-    moved = {e.topic for e in events}
-    expected = {"DepositCompleted", "WithdrawalPaid", "WithdrawalReturned", "TransactionResolved"}
-    assert expected <= moved, "the run was not mixed enough to mean anything"
+# --- hazards in the program -----------------------------------------------------------------------
 
 
-COMPLETED = b'{"settled":{"amount":5,"currency":"EUR"},"player_id":"p","provider":"x","fee":null}'
-REQUESTED = b'{"amount":{"amount":6,"currency":"EUR"},"player_id":"p","reserved":true}'
-PAID = b"""{"amount":{"amount":5,"currency":"EUR"},"player_id":"p","provider":"x","fee":null,
-"evidence":{"reference":"w-1"}}"""
+def doubled(event: LedgerEvent) -> tuple[Posting, ...]:
+    """A credit is posted twice."""
+    return postings(event) * (2 if isinstance(event, DepositCompleted) else 1)
+
+
+def credited_twice(event: LedgerEvent) -> tuple[Posting, ...]:
+    """What comes back from the bank is credited twice."""
+    again = isinstance(event, WithdrawalReturned | RefundReversed)
+    return postings(event) * (2 if again else 1)
+
+
+def without_the_spread(event: LedgerEvent) -> tuple[Posting, ...]:
+    """The house's part of a conversion is left out."""
+    kept = postings(event)
+    return kept[:4] if isinstance(event, ConversionExecuted) else kept
+
+
+def forgetful(event: LedgerEvent) -> tuple[Count, ...]:
+    """What goes back to an instrument is not counted."""
+    return tuple(count for count in counts(event) if count.change > 0)
+
+
+def completed_again(report: Any) -> LedgerEvent:
+    """A success that is told twice is credited twice."""
+    return deposit_reports._completed(report, late=False)
+
+
+def released_again(report: Any) -> LedgerEvent:
+    """A failure of a payout's leg that is told twice releases its funds twice."""
+    return withdrawal_reports._failed(report, "declined", retry=False)
+
+
+def unclaimed(*_: Any) -> tuple[LedgerEvent, ...]:
+    """Refunds do not claim anything of their deposit."""
+    return ()
+
+
+def unlimited(*_: Any) -> dict[str, int]:
+    """Nobody looks at limits."""
+    return {}
+
+
+LEDGER, DEPOSITS = "tallystick.eventstore.ledger", "tallystick.commands.deposits"
+
+
+@pytest.mark.parametrize(
+    ("place", "hazard"),
+    [
+        (f"{LEDGER}.postings", doubled),
+        (f"{LEDGER}.postings", credited_twice),
+        (f"{LEDGER}.postings", without_the_spread),
+        (f"{LEDGER}.counts", forgetful),
+        ("domain.deposit_reports._after_completion", completed_again),
+        ("domain.withdrawal_reports._after_failure", released_again),
+        ("domain.refund.tracked", unclaimed),
+        (f"{DEPOSITS}.deposit_ceilings", unlimited),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_a_hazard_is_found_in_a_mixed_run(
+    database: Settings, monkeypatch: pytest.MonkeyPatch, place: str, hazard: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(place, hazard)
+    with two_processes(database) as (ledger, _, reader):
+        day = MixedDay(ledger, reader, SEED)
+        with pytest.raises((AssertionError, TooContended)):
+            day.play(COMMANDS)
+
+
+def test_the_same_run_without_a_hazard_is_clean(database: Settings) -> None:
+    with two_processes(database) as (ledger, _, reader):
+        day = MixedDay(ledger, reader, SEED)
+        day.play(COMMANDS)
+    happened = {TOPICS[kind] for kind in (DepositCompleted, WithdrawalReturned, ConversionExecuted)}
+    assert happened <= day.log.topics.keys()
+
+
+# --- hazards in a log -----------------------------------------------------------------------------
+
+EUR_5 = {"amount": 5, "currency": "EUR"}
+EUR_6 = {"amount": 6, "currency": "EUR"}
+BASE: dict[str, Any] = {
+    "player_id": "p",
+    "provider": "x",
+    "fee": None,
+    "actor": "operator:pat",
+    "instrument": "card",
+    "occurred_at": "2026-03-02T09:30:00.000000Z",
+    "evidence": {"reference": "w-1"},
+}
+"""Of each event: who and where; the amounts are 5 euros unless they are said."""
+
+
+def said(topic: str, stream: str = "w", **fields: Any) -> tuple[str, str, dict[str, Any]]:
+    return stream, topic, {**BASE, "amount": EUR_5, **fields}
+
+
+LEGS = [
+    {"leg": n, "provider": "x", "instrument": "card", "amount": {"amount": m, "currency": "EUR"}}
+    for n, m in ((1, 2), (2, 3))
+]
+PLAYER = said("PlayerRegistered", "p", time_zone="UTC")
+CREATED = said("DepositCreated", "s")
+COMPLETED = said("DepositCompleted", "s", settled=EUR_5)
+REQUESTED = said("WithdrawalRequested", reserved=True, legs=[{**LEGS[0], "amount": EUR_5}])
+IN_LEGS = said("WithdrawalRequested", reserved=True, legs=LEGS)
+PAID = said("WithdrawalPaid", leg=1)
+REFUND = said("RefundRequested", "r", deposit_id="s", reserved=True)
+OPEN = {"deposit_id": "s", "refund_id": "r"}
+CLAIM = said("DepositRefundTracked", "s", **OPEN, standing="open")
+REFUNDED = said("RefundSucceeded", "r")
+REVERSED = said("RefundReversed", "r")
+BEGUN = [PLAYER, CREATED, COMPLETED]
+
+
+def take(books: NaiveBooks, events: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+    for stream, topic, event in events:
+        books.take(stream, topic, json.dumps(event).encode())
 
 
 @pytest.mark.parametrize(
     ("first", "then"),
     [
-        ([("s", "DepositCompleted", COMPLETED)], ("s", "DepositCompleted", COMPLETED)),
-        ([("s", "DepositCompleted", COMPLETED)], ("w", "WithdrawalRequested", REQUESTED)),
-        ([("s", "DepositCompleted", COMPLETED)], ("w", "WithdrawalPaid", PAID)),
+        (BEGUN, COMPLETED),
+        (BEGUN, said("WithdrawalRequested", amount=EUR_6, reserved=True, legs=[])),
+        (BEGUN, PAID),
+        ([*BEGUN, REQUESTED, PAID], PAID),
+        ([*BEGUN, REQUESTED, PAID], said("WithdrawalRejected", released=EUR_5)),
+        ([*BEGUN, IN_LEGS], said("WithdrawalPaid", leg=1, amount=EUR_5)),
+        (
+            [*BEGUN, IN_LEGS, said("WithdrawalRejected", released=EUR_5)],
+            said("TransactionFailed", released=LEGS[0]["amount"]),
+        ),
+        ([*BEGUN, REFUND, REFUNDED, REVERSED], REVERSED),
+        ([*BEGUN, REFUND], said("RefundApproved", "r", person="pat")),
+        (
+            [*BEGUN, said("DepositDisputeTracked", "s", dispute_id="d", standing="taken")],
+            REFUND,
+        ),
+        (
+            [*BEGUN, said("DepositDisputeTracked", "s", dispute_id="d", standing="open")],
+            said("RefundRequested", "r", deposit_id="s", reserved=True, amount=EUR_5),
+        ),
+        (BEGUN, said("TransactionResolved", "s", moves=[], target="failed", leg=None)),
     ],
-    ids=["credited twice", "more than there is", "paid without a reservation"],
+    ids=[
+        "credited twice",
+        "more than there is",
+        "paid without a reservation",
+        "paid twice",
+        "released after it was paid",
+        "another amount than the leg's",
+        "a leg released twice",
+        "a reversed refund credited twice",
+        "approved by who asked for it",
+        "refunded what a dispute has taken",
+        "refunded while disputed",
+        "resolved without a review",
+    ],
 )
 def test_the_replay_finds_what_it_is_there_to_find(
-    first: list[tuple[str, str, bytes]], then: tuple[str, str, bytes]
+    first: list[tuple[str, str, dict[str, Any]]], then: tuple[str, str, dict[str, Any]]
 ) -> None:
     books = NaiveBooks()
-    for event in first:
-        books.take(*event)
-    assert books.balances == {"provider:x:clearing:EUR": -5, "player:p:available:EUR": 5}
-    with pytest.raises(AssertionError):
-        books.take(*then)
+    take(books, first)
+    with pytest.raises((AssertionError, KeyError)):
+        take(books, [then])
+
+
+def test_a_refund_that_its_deposit_does_not_know_of_is_found() -> None:
+    books = NaiveBooks()
+    take(books, [*BEGUN, REFUND, CLAIM])
+    books.settle()
+    take(books, [REFUNDED])
+    with pytest.raises(AssertionError, match="standing"):
+        books.settle()

@@ -4,11 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from domain.postings import Posting
 from tallystick.eventstore.append import BALANCE_MINOR_MAX, Append, Books, Entry
 from tallystick.eventstore.errors import (
     AppendError,
+    BalanceChanged,
     BalanceOutOfRange,
+    CeilingPassed,
     FloorPassed,
     VersionConflict,
 )
@@ -17,13 +18,14 @@ A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
 PLAYER = f"player:{UUID(int=9)}:available:EUR"
 RESERVED = f"player:{UUID(int=9)}:reserved:EUR"
 PROVIDER = "provider:acme:clearing:EUR"
+COUNTER = f"limit:{UUID(int=9)}:EUR:2026-W47"
+NAMES = {"player": PLAYER, "reserved": RESERVED, "provider": PROVIDER, "counter": COUNTER}
 
 
 def entry(stream: UUID, version: int, **moved: int) -> Entry:
-    """An event; `player=-5, provider=5` are its postings."""
-    names = {"player": PLAYER, "reserved": RESERVED, "provider": PROVIDER}
-    postings = tuple(Posting(names[name], amount) for name, amount in moved.items())
-    return Entry(stream, version, "Topic", b"{}", postings)
+    """An event; `player=-5, provider=5, counter=1` is what it posts and counts."""
+    changes = tuple((NAMES[name], amount) for name, amount in moved.items())
+    return Entry(stream, version, "Topic", b"{}", changes)
 
 
 def append(*entries: Entry, **rest: object) -> Append:
@@ -31,8 +33,7 @@ def append(*entries: Entry, **rest: object) -> Append:
 
 
 def books(versions: dict[UUID, int] | None = None, **balances: int) -> Books:
-    names = {"player": PLAYER, "reserved": RESERVED, "provider": PROVIDER}
-    return Books(versions or {}, {names[name]: amount for name, amount in balances.items()})
+    return Books(versions or {}, {NAMES[name]: amount for name, amount in balances.items()})
 
 
 def balances(after: Books) -> tuple[int, int]:
@@ -128,8 +129,47 @@ def test_a_change_earlier_in_the_batch_counts() -> None:
     batch.take(append(entry(A, 1), unchanged={B: 4}), 1)
 
 
-def test_an_append_of_nothing_is_a_question_about_versions() -> None:
-    assert books({B: 3}).take(append(unchanged={B: 3}), 0) == ((), False)
+def test_there_is_no_append_of_nothing() -> None:
+    """It would have no position to be answered with."""
+    with pytest.raises(ValueError, match="at least one event"):
+        append(unchanged={B: 3})
+
+
+@pytest.mark.parametrize("name", ["player", "provider", "counter"])
+@pytest.mark.parametrize(("seen", "holds"), [(4, False), (5, True), (6, False)])
+def test_a_balance_the_decision_looked_at_may_not_have_changed(
+    name: str, seen: int, holds: bool
+) -> None:
+    batch = books(**{name: 5})
+    decided = append(entry(A, 1), expected={NAMES[name]: seen})
+    if holds:
+        batch.take(decided, 0)
+        return
+    with pytest.raises(BalanceChanged) as caught:
+        batch.take(decided, 0)
+    assert (caught.value.account, caught.value.expected, caught.value.found) == (
+        NAMES[name],
+        seen,
+        5,
+    )
+
+
+def test_a_balance_changed_earlier_in_the_batch_counts() -> None:
+    batch = books()
+    batch.take(append(entry(A, 1, counter=3), expected={COUNTER: 0}), 0)
+    with pytest.raises(BalanceChanged):
+        batch.take(append(entry(B, 1, counter=3), expected={COUNTER: 0}), 1)
+    batch.take(append(entry(B, 1, counter=3), expected={COUNTER: 3}), 1)
+
+
+def test_a_balance_seen_is_the_one_before_the_append() -> None:
+    books(player=5).take(append(entry(A, 1, player=-5, provider=5), expected={PLAYER: 5}), 0)
+
+
+def test_a_refusal_is_no_answer_to_a_changed_balance() -> None:
+    """The decision rests on it, and so does the refusal."""
+    with pytest.raises(BalanceChanged):
+        books(player=5).take(append(TOO_MUCH, refusal=(entry(A, 1),), expected={PLAYER: 9}), 0)
 
 
 # --- floors -------------------------------------------------------------------------------------
@@ -160,15 +200,71 @@ def test_a_floor_holds_after_every_event_not_only_at_the_end() -> None:
 
 
 def test_within_one_event_only_the_sum_counts() -> None:
-    both = Entry(
-        A, 1, "Topic", b"{}", (Posting(PLAYER, -6), Posting(PLAYER, 6), Posting(PROVIDER, 0))
-    )
-    books(player=5).take(append(both), 0)
+    for both in (((PLAYER, -6), (PLAYER, 6)), ((PLAYER, 6), (PLAYER, -6))):
+        books(player=5).take(append(Entry(A, 1, "Topic", b"{}", both)), 0)
+    too_much = Entry(A, 1, "Topic", b"{}", ((PLAYER, -9), (PLAYER, 3)))
+    with pytest.raises(FloorPassed):
+        books(player=5).take(append(too_much), 0)
 
 
 def test_every_player_account_has_the_floor() -> None:
     with pytest.raises(FloorPassed):
         books(player=9).take(append(entry(A, 1, reserved=-1, provider=1)), 0)
+
+
+# --- counters and ceilings ----------------------------------------------------------------------
+
+
+def test_a_counter_is_kept_like_an_account_and_has_no_floor() -> None:
+    after = books(counter=2)
+    after.take(append(entry(A, 1, counter=-5)), 0)
+    assert after.balance(COUNTER) == -3
+    assert after.moved == {COUNTER: 0}
+
+
+@pytest.mark.parametrize("name", ["player", "provider", "counter"])
+def test_a_ceiling_may_be_reached_and_not_passed(name: str) -> None:
+    ceilings = {NAMES[name]: 10}
+    books(**{name: 4}).take(append(entry(A, 1, **{name: 6}), ceilings=ceilings), 0)
+    with pytest.raises(CeilingPassed) as caught:
+        books(**{name: 5}).take(append(entry(A, 1, **{name: 6}), ceilings=ceilings), 0)
+    assert (caught.value.account, caught.value.ceiling) == (NAMES[name], 10)
+
+
+def test_a_ceiling_is_about_the_end_of_the_append() -> None:
+    up, down = entry(A, 1, counter=11), entry(A, 2, counter=-1)
+    books().take(append(up, down, ceilings={COUNTER: 10}), 0)
+
+
+def test_a_ceiling_is_about_what_does_not_move_too() -> None:
+    with pytest.raises(CeilingPassed):
+        books(counter=11).take(append(entry(A, 1), ceilings={COUNTER: 10}), 0)
+
+
+def test_what_an_earlier_append_counted_is_used_up_for_the_next_one() -> None:
+    batch = books()
+    batch.take(append(entry(A, 1, counter=6), ceilings={COUNTER: 10}), 0)
+    with pytest.raises(CeilingPassed):
+        batch.take(append(entry(B, 1, counter=6), ceilings={COUNTER: 10}), 1)
+    assert batch.balance(COUNTER) == 6
+    batch.take(append(entry(B, 1, counter=4), ceilings={COUNTER: 10}), 1)
+
+
+def test_the_refusal_is_taken_where_a_ceiling_would_be_passed() -> None:
+    refusal = (entry(A, 1), entry(A, 2))
+    after = books(counter=7)
+    above = append(entry(A, 1, counter=6), refusal=refusal, ceilings={COUNTER: 10})
+    assert after.take(above, 0) == (refusal, True)
+    assert after.balance(COUNTER) == 7
+    assert after.moved == {}
+
+
+def test_the_refusal_has_no_ceilings() -> None:
+    """They are the entries'; what led to the refusal may well be above them already."""
+    above = append(
+        entry(A, 1, counter=1), refusal=(entry(A, 1, provider=1),), ceilings={COUNTER: 10}
+    )
+    assert books(counter=12).take(above, 0)[1]
 
 
 # --- refusals and neighbours --------------------------------------------------------------------
@@ -206,10 +302,30 @@ def test_what_the_check_needs_includes_the_refusal() -> None:
         entry(A, 1, player=-1, provider=1),
         refusal=(entry(B, 1, reserved=1, provider=-1),),
         unchanged={C: 4},
+        ceilings={COUNTER: 7},
+        expected={"house:fx:EUR": 3},
         report=("house:fees:EUR",),
     )
+    needed = {PLAYER, RESERVED, PROVIDER, COUNTER, "house:fx:EUR", "house:fees:EUR"}
     assert wanted.streams() == {A, B, C}
-    assert wanted.accounts() == {PLAYER, RESERVED, PROVIDER, "house:fees:EUR"}
+    assert wanted.accounts() == needed
+    streams: set[UUID] = set()
+    accounts: set[str] = set()
+    wanted.add_unknown({}, {}, streams, accounts)
+    assert (streams, accounts) == ({C}, needed)  # A and B begin here
+    wanted.add_unknown({C: 4}, dict.fromkeys(needed, 0), known := set(), known)
+    assert known == set()
+
+
+@pytest.mark.parametrize(
+    ("versions", "unknown"), [([1], set()), ([0, 1, 2], set()), ([2], {A}), ([7, 8], {A})]
+)
+def test_a_stream_that_does_not_begin_here_has_to_be_looked_up(
+    versions: list[int], unknown: set[UUID]
+) -> None:
+    found: set[UUID] = set()
+    append(*(entry(A, version) for version in versions)).add_unknown({}, {}, found, set())
+    assert found == unknown
 
 
 @pytest.mark.parametrize(
@@ -219,6 +335,8 @@ def test_what_the_check_needs_includes_the_refusal() -> None:
         append(entry(B, 1, player=-1, provider=1), entry(B, 2, player=-9, provider=9)),
         append(entry(B, 1, player=-1, provider=1), unchanged={A: 7}),
         append(entry(B, 1, provider=-1), entry(B, 2, provider=-BALANCE_MINOR_MAX)),
+        append(entry(B, 1, player=-1, provider=1), ceilings={PROVIDER: -3}),
+        append(entry(B, 1, player=-1, provider=1), expected={PROVIDER: -5}),
     ],
 )
 def test_an_append_that_fails_leaves_no_trace(bad: Append) -> None:

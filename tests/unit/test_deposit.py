@@ -1,21 +1,34 @@
 """Deposits: every state × every command, every state × every report, and the ten rules."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from domain.deposit import DepositStatus, cancel_deposit, evolve_deposit, submit_deposit
+from domain import accounts
+from domain.counters import deposited_counter, instrument_counter
+from domain.deposit import (
+    Claim,
+    Deposit,
+    DepositStatus,
+    cancel_deposit,
+    evolve_deposit,
+    review_concerns,
+    submit_deposit,
+)
 from domain.deposit_reports import DEPOSIT_TARGETS, resolve_deposit
-from domain.errors import CommandReused, InvalidTransition, Reason, SelfApproval
+from domain.errors import CommandReused, EvidenceMissing, InvalidTransition, Reason, SelfApproval
 from domain.events import (
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
     DepositCancelled,
     DepositCompleted,
+    DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeTracked,
     DepositExpired,
     DepositVoided,
     NoticeNoted,
@@ -27,13 +40,17 @@ from domain.events import (
     TransactionSubmitted,
     TransactionUnknown,
 )
+from domain.limits import deposit_counts
 from domain.money import Money
-from domain.outcomes import Disposition, Outcome, ReviewReason, Source
+from domain.outcomes import Disposition, Outcome, ReviewReason, Source, Standing
 from domain.postings import postings
 from tests.scenario import (
     AMOUNT,
     NOW,
     OTHER_AMOUNT,
+    PLAYER_ID,
+    PROVIDER_NAME,
+    TRANSACTION,
     Given,
     by,
     command,
@@ -43,33 +60,38 @@ from tests.scenario import (
     heard,
     player,
     provider,
+    refund_tracked,
     resolve_as,
     resolved,
 )
+from tests.scenario_refund import counted
 from tests.tables import cells, words
 
 # --- every state × every command ----------------------------------------------------------------
 
 COMMANDS = """
-status            submit      cancel      resolve
-created           submitted   cancelled   -
-blocked           -           -           -
-awaiting_player   -           cancelled   -
-submitted         -           -           -
-authorised        -           -           -
-unknown           -           -           -
-completed         -           -           -
-failed            -           -           -
-voided            -           -           -
-expired           -           -           -
-cancelled         -           -           -
-review            -           -           proposed
+status              submit      cancel      resolve     concerns
+created             submitted   cancelled   -           -
+blocked             -           -           -           -
+awaiting_player     -           cancelled   -           -
+submitted           -           -           -           -
+authorised          -           -           -           -
+unknown             -           -           -           -
+completed           -           -           -           -
+partially_refunded  -           -           -           -
+refunded            -           -           -           -
+failed              -           -           -           -
+voided              -           -           -           -
+expired             -           -           -           -
+cancelled           -           -           -           -
+review              -           -           proposed    -
 """
 
 DECISIONS = {
-    "submit": lambda state: submit_deposit(state, command(), provider=provider()),
+    "submit": lambda state: submit_deposit(state, command(), player=player(), provider=provider()),
     "cancel": lambda state: cancel_deposit(state, by("ann"), Reason.REQUESTED_BY_PLAYER),
     "resolve": lambda state: resolve_as(state, "ann", "completed"),
+    "concerns": lambda state: review_concerns(state, by("ann"), note="seen"),
 }
 MADE = {
     "submitted": (TransactionSubmitted,),
@@ -100,25 +122,27 @@ def test_the_command_table_is_complete() -> None:
 #   ~x        noted, nothing follows: ~late, ~twice (heard before), ~seen (a person is looking),
 #             ~stray (about an attempt that was never made)
 REPORTS = """
-status           accepted awaiting_player pending authorised succeeded declined voided returned not_found not_sent unknown
-created          ~stray   ~stray          ~stray  !stray     !stray    ~stray   ~stray ~stray   ~stray    ~stray   ~stray
-blocked          ~stray   ~stray          ~stray  !stray     !stray    ~stray   ~stray ~stray   ~stray    ~stray   ~stray
-awaiting_player/answer pending ~twice     pending authorised done      failed   voided !contra  pending   pending  unknown
-awaiting_player/notice pending ~twice     pending authorised done      failed   voided !contra  pending   pending  unknown
-awaiting_player/poll   pending pending    pending authorised done      failed   voided !contra  pending   pending  unknown
-submitted/answer pending  awaiting        pending authorised done      failed   voided !contra  pending   failed   unknown
-submitted/notice pending  awaiting        pending authorised done      failed   voided !contra  pending   pending  unknown
-submitted/poll   pending  awaiting        pending authorised done      failed   voided !contra  pending   pending  unknown
-authorised/answer ~late   ~late           ~late   ~twice     done      failed   voided !contra  ~late     ~late    ~late
-authorised/notice ~late   ~late           ~late   ~twice     done      failed   voided !contra  ~late     ~late    ~late
-authorised/poll  pending  pending         pending pending    done      failed   voided !contra  pending   pending  pending
-unknown          pending  awaiting        pending authorised done      failed   voided !contra  pending   pending  pending
-completed        ~late    ~late           ~late   ~late      ~twice    !contra  !contra !contra ~late     ~late    ~late
-failed           ~late    ~late           ~late   ~late      done-late ~twice   ~twice !contra  ~late     ~late    ~late
-voided           ~late    ~late           ~late   ~late      !contra   ~twice   ~twice !contra  ~late     ~late    ~late
-expired          ~late    ~late           ~late   ~late      done-late ~twice   ~twice !contra  ~late     ~late    ~late
-cancelled        ~late    ~late           ~late   ~late      done-late ~twice   ~twice !contra  ~late     ~late    ~late
-review           ~seen    ~seen           ~seen   ~seen      ~seen     ~seen    ~seen  ~seen    ~seen     ~seen    ~seen
+status                 accepted awaiting_player pending authorised succeeded declined voided  returned not_found not_sent unknown
+created                ~stray   ~stray          ~stray  !stray     !stray    ~stray   ~stray  ~stray   ~stray    ~stray   ~stray
+blocked                ~stray   ~stray          ~stray  !stray     !stray    ~stray   ~stray  ~stray   ~stray    ~stray   ~stray
+awaiting_player/answer pending  ~twice          pending authorised done      failed   voided  !contra  pending   pending  unknown
+awaiting_player/notice pending  ~twice          pending authorised done      failed   voided  !contra  pending   pending  unknown
+awaiting_player/poll   pending  pending         pending authorised done      failed   voided  !contra  pending   pending  unknown
+submitted/answer       pending  awaiting        pending authorised done      failed   voided  !contra  pending   failed   unknown
+submitted/notice       pending  awaiting        pending authorised done      failed   voided  !contra  pending   pending  unknown
+submitted/poll         pending  awaiting        pending authorised done      failed   voided  !contra  pending   pending  unknown
+authorised/answer      ~late    ~late           ~late   ~twice     done      failed   voided  !contra  ~late     ~late    ~late
+authorised/notice      ~late    ~late           ~late   ~twice     done      failed   voided  !contra  ~late     ~late    ~late
+authorised/poll        pending  pending         pending pending    done      failed   voided  !contra  pending   pending  pending
+unknown                pending  awaiting        pending authorised done      failed   voided  !contra  pending   pending  pending
+completed              ~late    ~late           ~late   ~late      ~twice    !contra  !contra !contra  ~late     ~late    ~late
+partially_refunded     ~late    ~late           ~late   ~late      ~twice    !contra  !contra !contra  ~late     ~late    ~late
+refunded               ~late    ~late           ~late   ~late      ~twice    !contra  !contra !contra  ~late     ~late    ~late
+failed                 ~late    ~late           ~late   ~late      done-late ~twice   ~twice  !contra  ~late     ~late    ~late
+voided                 ~late    ~late           ~late   ~late      !contra   ~twice   ~twice  !contra  ~late     ~late    ~late
+expired                ~late    ~late           ~late   ~late      done-late ~twice   ~twice  !contra  ~late     ~late    ~late
+cancelled              ~late    ~late           ~late   ~late      done-late ~twice   ~twice  !contra  ~late     ~late    ~late
+review                 ~seen    ~seen           ~seen   ~seen      ~seen     ~seen    ~seen   ~seen    ~seen     ~seen    ~seen
 """  # noqa: E501
 
 # The same with an amount that is not the one we asked for. Only what differs is listed.
@@ -131,6 +155,8 @@ OTHER_AMOUNT_REPORTS = {
     ("unknown", "succeeded"): "!mismatch",
     ("authorised", "succeeded"): "!mismatch",
     ("completed", "succeeded"): "!mismatch",
+    ("partially_refunded", "succeeded"): "!mismatch",
+    ("refunded", "succeeded"): "!mismatch",
     ("failed", "succeeded"): "!mismatch",
     ("expired", "succeeded"): "!mismatch",
     ("cancelled", "succeeded"): "!mismatch",
@@ -202,6 +228,7 @@ def test_every_status_has_a_screen_word() -> None:
 
 @pytest.mark.parametrize("status", DepositStatus)
 def test_open_at_the_provider_settled_and_neither(status: DepositStatus) -> None:
+    assert status.is_credited == (status in {"completed", "partially_refunded", "refunded"})
     still_open = {"awaiting_player", "submitted", "authorised", "unknown"}
     neither = {"created", "review"}
     assert status.is_open_at_provider == (status in still_open)
@@ -231,9 +258,32 @@ def test_a_deposit_to_a_paused_provider_is_recorded_and_blocked() -> None:
 
 def test_a_provider_paused_before_the_submission_blocks_the_deposit() -> None:
     created = deposit_in("created")
-    created.when(submit_deposit, command(), provider=provider(paused=True)).then(
+    paused = provider(paused=True)
+    created.when(submit_deposit, command(), player=player(), provider=paused).then(
         DepositBlocked, reason=Reason.PROVIDER_PAUSED
     )
+
+
+def test_a_player_excluded_before_the_submission_blocks_the_deposit() -> None:
+    excluded = player(excluded=True)
+    deposit_in("created").when(
+        submit_deposit, command(), player=excluded, provider=provider()
+    ).then(DepositBlocked, reason=Reason.PLAYER_EXCLUDED)
+
+
+def test_a_rule_that_the_caller_found_broken_blocks_the_deposit() -> None:
+    blocked = deposit_created(refusal=Reason.LIMIT_EXCEEDED)
+    assert blocked.state.status is DepositStatus.BLOCKED
+    assert blocked.state.reason == Reason.LIMIT_EXCEEDED
+
+
+def test_exclusion_comes_before_a_limit() -> None:
+    blocked = deposit_created(by_player=player(excluded=True), refusal=Reason.LIMIT_EXCEEDED)
+    assert blocked.state.reason == Reason.PLAYER_EXCLUDED
+
+
+def test_who_created_it_is_remembered() -> None:
+    assert deposit_created().state.requested_by == "p1"
 
 
 def test_exclusion_comes_before_a_pause() -> None:
@@ -243,7 +293,7 @@ def test_exclusion_comes_before_a_pause() -> None:
 
 def test_the_first_poll_follows_the_providers_schedule() -> None:
     quick = provider(poll_delays_seconds=(7, 30))
-    decided = deposit_in("created").when(submit_deposit, command(), provider=quick)
+    decided = deposit_in("created").when(submit_deposit, command(), player=player(), provider=quick)
     decided.then(TransactionSubmitted, poll_at=NOW + timedelta(seconds=7), attempt=1)
 
 
@@ -414,6 +464,184 @@ def test_money_for_an_attempt_we_never_made_is_reviewed(status: str) -> None:
     )
 
 
+def test_a_late_success_says_which_rules_would_forbid_it_by_now() -> None:
+    late = deposit_in("failed").when(
+        hear_of_deposit, heard("succeeded"), concerns=("player_excluded",)
+    )
+    late.then(DepositCompleted, late=True, concerns=("player_excluded",))
+
+
+def test_a_success_in_time_needs_no_second_look() -> None:
+    in_time = deposit_in("submitted").when(
+        hear_of_deposit, heard("succeeded"), concerns=("player_excluded",)
+    )
+    in_time.then(DepositCompleted, late=False, concerns=())
+
+
+# --- what it counts towards ----------------------------------------------------------------------
+
+LIMITS = {count.counter: count.change for count in deposit_counts(PLAYER_ID, AMOUNT, NOW.date())}
+CREDIT = {
+    instrument_counter(PLAYER_ID, "card-1", "EUR"): AMOUNT.amount,
+    deposited_counter(PLAYER_ID, "EUR"): AMOUNT.amount,
+}
+
+
+@pytest.mark.parametrize("status", DepositStatus)
+def test_in_every_state_what_is_under_way_or_credited_counts(status: DepositStatus) -> None:
+    given_up = {"blocked", "failed", "voided", "expired", "cancelled"}
+    credited = {"completed", "partially_refunded", "refunded"}
+    expected = ({} if status in given_up else LIMITS) | (CREDIT if status in credited else {})
+    history = deposit_in(status)
+    assert counted(history.history) == expected
+    assert history.state.counts_now == (status not in given_up)
+
+
+def test_a_deposit_blocked_at_its_submission_gives_its_limits_free() -> None:
+    paused = provider(paused=True)
+    blocked = deposit_in("created").when(
+        submit_deposit, command(), player=player(), provider=paused
+    )
+    assert counted(blocked.then(DepositBlocked).history) == {}
+
+
+@pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
+def test_a_late_success_counts_again(status: str) -> None:
+    late = deposit_in(status).when(hear_of_deposit, heard("succeeded")).then(DepositCompleted)
+    assert counted(late.history) == LIMITS | CREDIT
+    assert late.state.counts_now
+
+
+def test_without_an_instrument_only_the_player_has_paid_in() -> None:
+    history = deposit_created(instrument=None)
+    sent = history.when(submit_deposit, command(), player=player(), provider=provider())
+    done = sent.then(TransactionSubmitted).when(hear_of_deposit, heard("succeeded"))
+    assert counted(done.then(DepositCompleted).history) == LIMITS | {
+        deposited_counter(PLAYER_ID, "EUR"): AMOUNT.amount
+    }
+
+
+@pytest.mark.parametrize("target", sorted(DEPOSIT_TARGETS))
+@pytest.mark.parametrize("status", ["submitted", "completed", "refunded", "voided", "failed"])
+def test_a_review_ends_with_exactly_what_its_target_counts(status: str, target: str) -> None:
+    told = "declined" if status in ("completed", "refunded") else "returned"
+    review = deposit_in(status).when(hear_of_deposit, heard(told)).then(ReviewOpened)
+    ended = resolved(review, target)
+    assert counted(ended.history) == (LIMITS | CREDIT if target == "completed" else {})
+    assert ended.state.counts_now == (target == "completed")
+
+
+def test_a_review_of_another_amount_counts_what_the_provider_took() -> None:
+    ended = resolved(deposit_in("review"), "completed")
+    took = dict.fromkeys(CREDIT, OTHER_AMOUNT.amount)
+    assert counted(ended.history) == LIMITS | took
+
+
+# --- refunds and disputes of it ------------------------------------------------------------------
+
+
+def _disputed(history: Given, standing: Standing, amount: Money = AMOUNT) -> Given:
+    event = DepositDisputeTracked(
+        **command().header(TRANSACTION, len(history.history) + 1),
+        dispute_id=uuid4(),
+        amount=amount,
+        standing=standing,
+    )
+    return Given((*history.history, event))
+
+
+@pytest.mark.parametrize(
+    ("taken_minor", "status"),
+    [
+        (0, "completed"),
+        (1, "partially_refunded"),
+        (9_999, "partially_refunded"),
+        (10_000, "refunded"),
+        (10_001, "refunded"),
+    ],
+)
+def test_its_status_follows_from_what_refunds_have_taken(taken_minor: int, status: str) -> None:
+    taken = Money(taken_minor, "EUR")
+    history = refund_tracked(deposit_in("completed"), taken, Standing.TAKEN, uuid4())
+    assert history.state.status == status
+    assert history.state.refundable_minor == max(0, 10_000 - taken_minor)
+
+
+def test_several_refunds_add_up() -> None:
+    half = Money(5_000, "EUR")
+    once = refund_tracked(deposit_in("completed"), half, Standing.TAKEN, uuid4())
+    assert refund_tracked(once, half, Standing.TAKEN, uuid4()).state.status == "refunded"
+
+
+def test_a_refund_under_way_takes_nothing_yet_and_leaves_nothing_for_another() -> None:
+    history = refund_tracked(deposit_in("completed"), AMOUNT, Standing.OPEN)
+    assert history.state.status is DepositStatus.COMPLETED
+    assert history.state.refundable_minor == 0
+
+
+@pytest.mark.parametrize("status", ["partially_refunded", "refunded"])
+def test_a_released_refund_brings_it_back(status: str) -> None:
+    history = deposit_in(status)
+    (claim,) = history.state.refunds.values()
+    back = refund_tracked(history, claim.amount, Standing.RELEASED)
+    assert back.state.status is DepositStatus.COMPLETED
+    assert back.state.refundable_minor == AMOUNT.amount
+
+
+@pytest.mark.parametrize("standing", Standing)
+@pytest.mark.parametrize("status", DepositStatus)
+def test_a_refund_is_tracked_in_every_state_and_changes_only_a_credited_one(
+    status: DepositStatus, standing: Standing
+) -> None:
+    before = deposit_in(status)
+    after = refund_tracked(before, AMOUNT, standing, uuid4())
+    assert Claim(amount=AMOUNT, standing=standing) in after.state.refunds.values()
+    if standing is Standing.TAKEN and status.is_credited:
+        assert after.state.status is DepositStatus.REFUNDED
+    else:
+        assert after.state.status is status
+
+
+def test_a_refund_that_succeeds_during_a_review_shows_when_the_review_has_ended() -> None:
+    review = deposit_in("completed").when(hear_of_deposit, heard("declined")).then(ReviewOpened)
+    refunded = refund_tracked(review, AMOUNT, Standing.TAKEN)
+    assert refunded.state.status is DepositStatus.REVIEW
+    assert resolved(refunded, "completed").state.status is DepositStatus.REFUNDED
+    assert resolved(refunded, "failed").state.status is DepositStatus.FAILED
+
+
+def test_what_failed_after_all_leaves_nothing_to_refund() -> None:
+    review = deposit_in("completed").when(hear_of_deposit, heard("declined")).then(ReviewOpened)
+    failed = resolved(review, "failed").state
+    assert failed.captured is None
+    assert failed.refundable_minor == 0
+
+
+@pytest.mark.parametrize(
+    ("standing", "is_open", "left_minor"),
+    [(Standing.OPEN, True, 0), (Standing.TAKEN, False, 0), (Standing.RELEASED, False, 10_000)],
+)
+def test_an_open_or_lost_dispute_leaves_nothing_to_refund(
+    standing: Standing, is_open: bool, left_minor: int
+) -> None:
+    state = _disputed(deposit_in("completed"), standing).state
+    assert isinstance(state, Deposit)
+    assert state.has_open_dispute is is_open
+    assert state.refundable_minor == left_minor
+    assert state.status is DepositStatus.COMPLETED
+
+
+def test_a_refunded_deposit_can_be_disputed_all_the_same() -> None:
+    state = _disputed(deposit_in("refunded"), Standing.OPEN).state
+    assert isinstance(state, Deposit)
+    assert (state.refundable_minor, state.unclaimed_minor) == (0, -AMOUNT.amount)
+
+
+def test_a_dispute_in_another_currency_leaves_nothing_to_refund() -> None:
+    state = _disputed(deposit_in("completed"), Standing.TAKEN, Money(1, "USD")).state
+    assert state.refundable_minor == 0
+
+
 # --- waiting for the player ---------------------------------------------------------------------
 
 OVERDUE = NOW + timedelta(minutes=30)
@@ -554,3 +782,44 @@ def test_notices_heard_during_a_review_do_not_change_what_it_is_about() -> None:
     review = deposit_in("review")
     noted = review.when(hear_of_deposit, heard("succeeded", amount=AMOUNT, notice_id=uuid4()))
     assert noted.then(NoticeNoted).state.reported == review.state.reported
+
+
+def test_a_deposit_that_failed_at_the_houses_expense_is_not_credited_twice() -> None:
+    spent = deposit_in("completed")  # and the player has nothing left of it
+    doubted = spent.when(hear_of_deposit, heard("declined"), available_minor=2_500)
+    failed = resolved(doubted.then(ReviewOpened), "failed")
+    assert failed.state.house == Money(AMOUNT.amount - 2_500, "EUR")
+    moved_after_all = failed.when(hear_of_deposit, heard("succeeded")).then(ReviewOpened)
+    completed = resolved(moved_after_all, "completed")
+    balances: Counter[str] = Counter()
+    for event in completed.history:
+        for posting in postings(event):
+            balances[posting.account] += posting.amount_minor
+    assert balances[accounts.clearing(PROVIDER_NAME, "EUR")] == -AMOUNT.amount
+    assert balances[accounts.available(PLAYER_ID, "EUR")] == AMOUNT.amount
+    assert balances[accounts.suspense("EUR")] == 0
+    assert completed.state.house is None
+
+
+def test_a_late_success_that_the_rules_forbid_is_looked_at_once() -> None:
+    concerned = deposit_in("expired").when(
+        hear_of_deposit, heard("succeeded"), concerns=(Reason.LIMIT_EXCEEDED,)
+    )
+    seen = concerned.then(DepositCompleted, concerns=(Reason.LIMIT_EXCEEDED,)).when(
+        review_concerns, by("ann"), note="the player was told"
+    )
+    history = seen.then(DepositConcernsReviewed, person="ann", note="the player was told")
+    assert history.state.concerns == (Reason.LIMIT_EXCEEDED,)
+    history.when(review_concerns, by("ben"), note="again").then_refused(InvalidTransition)
+    deposit_in("completed").when(review_concerns, by("ben"), note="x").then_refused(
+        InvalidTransition
+    )
+
+
+def test_looking_at_concerns_needs_a_note() -> None:
+    concerned = deposit_in("expired").when(
+        hear_of_deposit, heard("succeeded"), concerns=(Reason.LIMIT_EXCEEDED,)
+    )
+    concerned.then(DepositCompleted).when(review_concerns, by("ann"), note=" ").then_refused(
+        EvidenceMissing
+    )

@@ -4,17 +4,28 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 import pytest
 from typer.main import get_command
 
 from api.observing import Metrics
-from domain.events import LedgerEvent
+from domain.events import (
+    EVENT_TYPES,
+    LedgerEvent,
+    NoticeEvent,
+    PlayerEvent,
+    PolicyEvent,
+    ProviderEvent,
+    RatesEvent,
+    WagerEvent,
+)
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
+from domain.withdrawal import Withdrawal
 from tallystick.cli import ServedPart, app
 from tallystick.config import Settings
 from tallystick.eventstore.embedded_initdb import ADMIN
@@ -73,6 +84,43 @@ def test_random_histories_find_no_arrow_that_is_not_in_the_diagrams(seed: int) -
         states[event.originator_id] = after
         arrow = arrows.Arrow(type(event).__name__, before.status if before else "", after.status)
         assert arrow in arrows.arrows(type(after))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_histories_move_legs_only_as_in_their_diagram(seed: int) -> None:
+    states: dict[Any, Transaction] = {}
+    for event in world(seed, 2_000).events:
+        before = states.get(event.originator_id)
+        after = evolve_transaction(before, event)
+        if after is None:
+            continue
+        states[event.originator_id] = after
+        if not isinstance(before, Withdrawal) or not isinstance(after, Withdrawal):
+            continue
+        for old, new in zip(before.legs, after.legs, strict=False):
+            if old.status is not new.status:
+                arrow = arrows.Arrow(type(event).__name__, old.status, new.status)
+                assert arrow in arrows.leg_arrows()
+
+
+def test_every_event_is_of_a_transaction_or_of_what_transactions_refer_to() -> None:
+    """An event that no decision leads to would stand in the log with nobody to write it."""
+    others = {
+        cls
+        for union in (NoticeEvent, PlayerEvent, ProviderEvent, PolicyEvent)
+        for cls in get_args(union)
+    } | {WagerEvent, RatesEvent}
+    of_transactions = {arrow.event for kind in arrows.MACHINES for arrow in arrows.arrows(kind)}
+    assert of_transactions.isdisjoint({cls.__name__ for cls in others})
+    assert of_transactions | {cls.__name__ for cls in others} == {
+        cls.__name__ for cls in EVENT_TYPES
+    }
+
+
+@pytest.mark.parametrize("kind", arrows.MACHINES)
+def test_every_status_can_be_reached(kind: type[Transaction]) -> None:
+    reached = {arrow.after for arrow in arrows.arrows(kind)}
+    assert reached == set(arrows.MACHINES[kind].statuses)
 
 
 @pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
@@ -139,12 +187,29 @@ def _check_command(words: list[str]) -> None:
         assert word in command.commands, f"{named}: no such command"
         command = command.commands[word]
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = {name for p in command.params for name in p.opts} | {"--help"}
-    given = [word for word in words if not word.startswith("-")]
-    assert {word for word in words if word.startswith("-")} <= options, f"{named}: no such option"
+    options = {name: p for p in command.params for name in p.opts} | {"--help": None}
+    given: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            given.append(word)
+            continue
+        assert word in options, f"{named}: no such option"
+        _check_value(named, options[word], rest)
     assert len(given) <= len(arguments), f"{named}: takes no such argument"
     if command.name == "serve":
         assert set(given) <= set(ServedPart), f"{named}: no such part"
+
+
+def _check_value(named: str, option: Any, rest: Iterator[str]) -> None:
+    """An option that is not a switch takes the next word, which has to be one of its choices."""
+    if option is None or option.is_flag:
+        return
+    value = next(rest, None)
+    assert value is not None, f"{named}: a value is missing"
+    kind = option.bare_type
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        assert value in set(kind) or value.isupper(), f"{named}: no such choice"
 
 
 # --- names --------------------------------------------------------------------------------------
@@ -177,8 +242,10 @@ def test_metrics_and_roles_exist(page: Path) -> None:
 
 @every_page
 def test_requests_are_ones_that_the_api_takes(page: Path) -> None:
-    for method, path, body in _requests(page.read_text()):
+    for method, path, query, body in _requests(page.read_text()):
         operation = _operation(method, path)
+        known = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
+        assert set(query) <= known, f"{method} {path} takes no such parameter"
         if body is None:
             assert "requestBody" not in operation, f"{method} {path} needs a body"
             continue
@@ -187,16 +254,24 @@ def test_requests_are_ones_that_the_api_takes(page: Path) -> None:
         jsonschema_rs.validate(schema | {"components": components}, body)
 
 
-def _requests(text: str) -> Iterator[tuple[str, str, object]]:
-    """Method, path and body of every `curl`."""
-    joined = text.replace("\\\n", " ")
-    for line in re.findall(r"^ *curl (.+)$", joined, re.MULTILINE):
+def _requests(text: str) -> Iterator[tuple[str, str, list[str], object]]:
+    """Method, path, names in the query and body of every `curl` that asks our own API."""
+    lines = iter(text.replace("\\\n", " ").splitlines())
+    for line in lines:
+        if not line.lstrip().startswith("curl "):
+            continue
+        while line.count("'") % 2:  # a body over several lines
+            line += "\n" + next(lines)
         words = shlex.split(line)
-        (url,) = (word for word in words if word.startswith("http://"))
+        (url,) = (word for word in words if re.match("https?://", word))
+        if not url.startswith("http://127.0.0.1:8000/"):
+            continue
         body = json.loads(words[words.index("-d") + 1]) if "-d" in words else None
         posted = any("Idempotency-Key:" in word for word in words)
         method = words[words.index("-X") + 1] if "-X" in words else "post" if posted else "get"
-        yield method.lower(), "/" + url.split("/", 3)[3].partition("?")[0], body
+        path, _, query = url.split("/", 3)[3].partition("?")
+        names = [part.partition("=")[0] for part in query.split("&") if part]
+        yield method.lower(), f"/{path}", names, body
 
 
 def _operation(method: str, path: str) -> dict[str, Any]:

@@ -27,6 +27,37 @@ def test_every_exponent_occurs(code: str, digits: int) -> None:
     assert exponent(code) == digits
 
 
+def test_no_other_exponent_occurs() -> None:
+    assert set(currencies().values()) == {0, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("code", "whole"),
+    [
+        ("JPY", "9000000000000000 JPY"),
+        ("EUR", "90000000000000.00 EUR"),
+        ("KWD", "9000000000000.000 KWD"),
+        ("CLF", "900000000000.0000 CLF"),
+    ],
+)
+def test_the_largest_amount_is_smaller_the_finer_the_minor_unit(code: str, whole: str) -> None:
+    assert format_minor(AMOUNT_MINOR_MAX, code) == whole
+
+
+@pytest.mark.parametrize(
+    ("code", "smallest"),
+    [("JPY", "1 JPY"), ("EUR", "0.01 EUR"), ("KWD", "0.001 KWD"), ("CLF", "0.0001 CLF")],
+)
+def test_one_minor_unit_is_the_smallest_amount_there_is(code: str, smallest: str) -> None:
+    assert str(transaction_amount(1, code)) == smallest
+
+
+@given(st.sampled_from(sorted(currencies())))
+def test_a_whole_unit_is_as_many_minor_units_as_the_exponent_says(code: str) -> None:
+    whole = Money(10 ** exponent(code), code)
+    assert str(whole).partition(" ")[0].rstrip("0").rstrip(".") == "1"
+
+
 @pytest.mark.parametrize("code", ["", "eur", "EUR ", "XXX", "XAU", "DEM", "EURO", "€"])
 def test_anything_else_is_no_currency(code: str) -> None:
     with pytest.raises(InvalidMoney):

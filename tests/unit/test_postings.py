@@ -13,7 +13,7 @@ from domain.accounts import currency_of
 from domain.events import EVENT_TYPES, LedgerEvent
 from domain.money import Money
 from domain.postings import postings
-from tests.event_samples import EUR, FEE, PLAYER_ID, SAMPLE, SAMPLES, any_event
+from tests.event_samples import EUR, FEE, GBP, PLAYER_ID, SAMPLE, SAMPLES, any_event
 
 AVAILABLE = f"player:{PLAYER_ID}:available:EUR"
 RESERVED = f"player:{PLAYER_ID}:reserved:EUR"
@@ -21,22 +21,43 @@ CLEARING = "provider:acme:clearing:EUR"
 FEES = "house:fees:EUR"
 SUSPENSE = "house:suspense:EUR"
 
-# Amount 100.50, fee 0.31.
+CHARGEBACKS = "house:chargebacks:EUR"
+TO_RESERVED = [(AVAILABLE, -10_050), (RESERVED, 10_050)]
+FROM_RESERVED = [(RESERVED, -10_050), (AVAILABLE, 10_050)]
+PAID_OUT = [(RESERVED, -10_050), (CLEARING, 10_050), (FEES, -31), (CLEARING, 31)]
+BACK_FROM_THE_BANK = [(CLEARING, -10_050), (AVAILABLE, 10_050)]
+CORRECTED = [(RESERVED, -10_050), (CLEARING, 10_050), (RESERVED, -31), (SUSPENSE, 31)]
+
+# Amount 100.50, fee and difference 0.31; converted to 86.60 pounds, and 0.44 for the house.
 TABLE: dict[type[LedgerEvent], list[tuple[str, int]]] = {
     e.DepositCompleted: [(CLEARING, -10_050), (AVAILABLE, 10_050), (FEES, -31), (CLEARING, 31)],
-    e.WithdrawalRequested: [(AVAILABLE, -10_050), (RESERVED, 10_050)],
-    e.WithdrawalRejected: [(RESERVED, -10_050), (AVAILABLE, 10_050)],
-    e.WithdrawalCancelled: [(RESERVED, -10_050), (AVAILABLE, 10_050)],
-    e.TransactionFailed: [(RESERVED, -10_050), (AVAILABLE, 10_050)],
-    e.WithdrawalPaid: [(RESERVED, -10_050), (CLEARING, 10_050), (FEES, -31), (CLEARING, 31)],
-    e.WithdrawalReturned: [(CLEARING, -10_050), (AVAILABLE, 10_050)],
-    e.ReviewOpened: [(AVAILABLE, -10_050), (RESERVED, 10_050)],
-    e.TransactionResolved: [
+    e.WithdrawalRequested: TO_RESERVED,
+    e.WithdrawalAmended: [(RESERVED, -31), (AVAILABLE, 31)],
+    e.WithdrawalRejected: FROM_RESERVED,
+    e.WithdrawalCancelled: FROM_RESERVED,
+    e.WithdrawalPaid: PAID_OUT,
+    e.WithdrawalReturned: BACK_FROM_THE_BANK,
+    e.RefundRequested: TO_RESERVED,
+    e.RefundRejected: FROM_RESERVED,
+    e.RefundCancelled: FROM_RESERVED,
+    e.RefundSucceeded: PAID_OUT,
+    e.RefundReversed: BACK_FROM_THE_BANK,
+    e.ConversionAccepted: TO_RESERVED,
+    e.ConversionRejected: FROM_RESERVED,
+    e.ConversionExecuted: [
         (RESERVED, -10_050),
-        (CLEARING, 10_050),
-        (RESERVED, -31),
-        (SUSPENSE, 31),
+        ("house:fx:EUR", 10_050),
+        ("house:fx:GBP", -GBP.amount),
+        (f"player:{PLAYER_ID}:available:GBP", GBP.amount),
+        ("house:fx:GBP", -44),
+        ("house:fees:GBP", 44),
     ],
+    e.DisputeFundsWithdrawn: [(CHARGEBACKS, -10_050), (CLEARING, 10_050)],
+    e.DisputeFundsReinstated: [(CLEARING, -10_050), (CHARGEBACKS, 10_050)],
+    e.AdjustmentApproved: CORRECTED,
+    e.TransactionFailed: FROM_RESERVED,
+    e.ReviewOpened: TO_RESERVED,
+    e.TransactionResolved: CORRECTED,
 }
 
 
@@ -76,6 +97,12 @@ def test_no_line_is_of_nothing(event: LedgerEvent) -> None:
     [
         (e.WithdrawalRequested, {"reserved": False}),
         (e.WithdrawalRejected, {"released": None}),
+        (e.WithdrawalAmended, {"released": None}),
+        (e.RefundRequested, {"reserved": False}),
+        (e.RefundRejected, {"released": None}),
+        (e.ConversionAccepted, {"reserved": False}),
+        (e.ConversionRejected, {"released": None}),
+        (e.AdjustmentApproved, {"moves": ()}),
         (e.TransactionFailed, {"released": None}),
         (e.ReviewOpened, {"reserved": None}),
         (e.TransactionResolved, {"moves": ()}),
@@ -87,10 +114,18 @@ def test_where_no_money_is_named_none_moves(
     assert lines(replace(SAMPLE[kind], **changes)) == []
 
 
-@pytest.mark.parametrize("kind", [e.DepositCompleted, e.WithdrawalPaid])
+@pytest.mark.parametrize("kind", [e.DepositCompleted, e.WithdrawalPaid, e.RefundSucceeded])
 @pytest.mark.parametrize("fee", [None, Money(0, "EUR")])
 def test_without_a_fee_the_house_pays_none(kind: type[LedgerEvent], fee: Money | None) -> None:
     assert lines(replace(SAMPLE[kind], fee=fee)) == TABLE[kind][:2]
+
+
+def test_a_refund_that_comes_back_leaves_only_its_fee() -> None:
+    balances: dict[str, int] = defaultdict(int)
+    for kind in (e.RefundRequested, e.RefundSucceeded, e.RefundReversed):
+        for account, amount in lines(SAMPLE[kind]):
+            balances[account] += amount
+    assert {a: b for a, b in balances.items() if b} == {FEES: -FEE.amount, CLEARING: FEE.amount}
 
 
 def test_accounts_are_named_for_currency_player_and_provider() -> None:

@@ -11,17 +11,22 @@ from hypothesis import strategies as st
 
 from domain.money import AMOUNT_MINOR_MAX, Money, transaction_amount
 from domain.outcomes import DeclineCode, Outcome
+from tallystick.providers.simulator.dice import draw
 from tallystick.providers.simulator.faults import (
+    ALL_FAULTS,
     DEMO_FAULTS,
     NO_FAULTS,
+    AnswerFault,
     Fault,
     Faults,
     InvalidFaults,
     parse_faults,
 )
-from tallystick.providers.simulator.plan import AnswerFault, Plan, Truth, draw, plan
+from tallystick.providers.simulator.plan import Plan, Truth, plan, refused
 from tallystick.providers.simulator.profiles import (
+    DEFAULT_WEIGHTS,
     PLAYER_METHODS,
+    DisputeProfile,
     InvalidWeights,
     Profile,
     parse_weights,
@@ -58,7 +63,7 @@ def test_the_same_seed_and_reference_give_the_same_plan(
 
 
 def test_another_process_makes_the_same_choices() -> None:
-    program = "from tallystick.providers.simulator.plan import draw; print(draw(7, 'a-1', 'fee'))"
+    program = "from tallystick.providers.simulator.dice import draw; print(draw(7, 'a-1', 'fee'))"
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     )
@@ -92,10 +97,10 @@ def test_a_second_final_status_always_follows_an_announced_first_one(made: Plan)
 
 
 @given(plans())
-def test_a_decline_has_a_code_and_only_payouts_come_back(made: Plan) -> None:
+def test_a_decline_has_a_code_and_only_payouts_and_refunds_come_back(made: Plan) -> None:
     declines = Status.DECLINED in (made.first_final, made.second)
     assert declines == (made.decline_code is not None)
-    assert made.second is not Status.RETURNED or made.kind is Kind.PAYOUT
+    assert made.second is not Status.RETURNED or made.kind in (Kind.PAYOUT, Kind.REFUND)
 
 
 @given(seeds, references)
@@ -119,6 +124,23 @@ def test_a_softly_declined_payout_succeeds_when_tried_again(
     again = plan(seed, f"{name}-{attempt}", Kind.PAYOUT, "bank", NO_FAULTS, weights)
     assert (first.truth, first.decline_code) == (Truth.DECLINED, DeclineCode.PROVIDER_ERROR)
     assert again.truth is Truth.MOVED
+
+
+@given(seeds, st.uuids(), st.permutations((2, 3)), st.booleans())
+def test_it_makes_no_difference_which_leg_of_a_payout_an_attempt_belongs_to(
+    seed: int, transaction: object, later: list[int], clean: bool
+) -> None:
+    faults = NO_FAULTS if clean else DEMO_FAULTS
+    name = str(transaction).replace("-", "")
+    first = plan(seed, f"{name}-1", Kind.PAYOUT, "bank", NO_FAULTS)
+    # Two legs, of which one is tried again: as attempts 1, 2 and 3, in either order.
+    made = {n: plan(seed, f"{name}-{n}", Kind.PAYOUT, "bank", faults) for n in (1, *later)}
+    assert made[2].profile is made[3].profile
+    assert made[1].profile is first.profile
+    if first.profile is Profile.PAYOUT_DECLINED_SOFT:
+        assert {made[2].profile, made[3].profile} == {Profile.PAID_LATER}
+    else:
+        assert made[2].profile is first.profile
 
 
 @given(seeds, references, methods)
@@ -145,8 +167,18 @@ def test_a_wrong_amount_is_possible_and_wrong(
 def test_a_fee_is_at_least_one_minor_unit_and_at_most_the_amount(made: Plan, asked: Money) -> None:
     fee = made.fee(asked)
     if fee is not None:
+        assert made.kind is not Kind.CONVERSION
         assert fee.currency == asked.currency
         assert 1 <= fee.amount <= asked.amount
+
+
+WAYS = (
+    (Kind.DEPOSIT, "card"),
+    (Kind.DEPOSIT, "voucher"),
+    (Kind.PAYOUT, "x"),
+    (Kind.REFUND, ""),
+    (Kind.CONVERSION, ""),
+)
 
 
 def test_every_profile_and_every_fault_is_met_at_the_given_rate() -> None:
@@ -154,13 +186,14 @@ def test_every_profile_and_every_fault_is_met_at_the_given_rate() -> None:
     made = [
         plan(1, f"{number:032x}-1", kind, method, DEMO_FAULTS)
         for number in range(count)
-        for kind, method in ((Kind.DEPOSIT, "card"), (Kind.DEPOSIT, "voucher"), (Kind.PAYOUT, "x"))
+        for kind, method in WAYS
     ]
     assert {each.profile for each in made} == set(Profile)
     assert {each.truth for each in made} == set(Truth)
     assert {each.answer_fault for each in made} == {None, *AnswerFault}
     duplicated = Counter(each.duplicate for each in made)[True] / len(made)
     assert duplicated == pytest.approx(0.05, abs=0.01)
+    assert not any(each.dispute for each in made), "a demo has no disputes unless it asks for them"
 
 
 def test_a_rate_of_one_is_certain_and_a_rate_of_zero_impossible() -> None:
@@ -174,6 +207,7 @@ def test_a_rate_of_one_is_certain_and_a_rate_of_zero_impossible() -> None:
 def test_faults_are_read_from_presets_and_rates() -> None:
     assert parse_faults("") == parse_faults("none") == NO_FAULTS
     assert parse_faults("demo") == DEMO_FAULTS
+    assert parse_faults("all") == ALL_FAULTS
     assert parse_faults("duplicate=0.1, drop=0.05").rates == {
         Fault.DUPLICATE: 0.1,
         Fault.DROP: 0.05,
@@ -182,6 +216,13 @@ def test_faults_are_read_from_presets_and_rates() -> None:
     assert switched.outage
     assert switched.rate(Fault.DROP) == 0
     assert switched.rate(Fault.DELAY) == DEMO_FAULTS.rate(Fault.DELAY)
+
+
+def test_the_preset_with_everything_has_every_fault_but_an_outage() -> None:
+    assert set(ALL_FAULTS.rates) == set(Fault) - {Fault.OUTAGE}
+    assert not ALL_FAULTS.outage
+    for fault, rate in DEMO_FAULTS.rates.items():
+        assert ALL_FAULTS.rate(fault) > rate
 
 
 @pytest.mark.parametrize(
@@ -200,8 +241,50 @@ def test_faults_that_do_not_exist_are_refused(text: str) -> None:
         "declined=1.5",
         "declined",
         "player_pays=0,player_declines=0,player_abandons=0",
+        "executed_at_once=0,executed_later=0,executed_after_silence=0,conversion_declined=0",
     ],
 )
 def test_weights_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(InvalidWeights):
         parse_weights(text)
+
+
+def test_weights_are_read_for_every_kind_of_payment_and_for_disputes() -> None:
+    weights = parse_weights("refunded_later=0,executed_later=7,chargeback_won=9")
+    assert weights.refunds[Profile.REFUNDED_LATER] == 0
+    assert weights.conversions[Profile.EXECUTED_LATER] == 7
+    assert weights.disputes[DisputeProfile.CHARGEBACK_WON] == 9
+    assert weights.deposits == DEFAULT_WEIGHTS.deposits
+
+
+@given(seeds, references, st.sampled_from((Kind.REFUND, Kind.CONVERSION)), rates)
+def test_what_is_refused_is_declined_and_moves_nothing(
+    seed: int, reference: str, kind: Kind, given_rates: Mapping[Fault, float]
+) -> None:
+    made = plan(seed, reference, kind, "", Faults(given_rates))
+    declined = refused(made, DeclineCode.LIMIT_EXCEEDED)
+    assert declined.effects == 0
+    assert declined.truth in (Truth.DECLINED, Truth.NEVER_RECEIVED)
+    assert declined.decline_code is DeclineCode.LIMIT_EXCEEDED
+    assert declined.answer_fault is made.answer_fault
+    final = [status for status in declined.notices if status is not Status.PENDING]
+    assert final == [status for status in (Status.DECLINED,) if declined.notices]
+
+
+def test_a_conversion_after_a_long_silence_takes_longer_than_any_other() -> None:
+    made = [
+        plan(5, f"c{number}", Kind.CONVERSION, "", NO_FAULTS, parse_weights(SILENT))
+        for number in range(200)
+    ]
+    silent = [sum(step.delay_seconds for step in each.steps) for each in made if _silent(each)]
+    others = [sum(step.delay_seconds for step in each.steps) for each in made if not _silent(each)]
+    assert silent
+    assert others
+    assert min(silent) > 10 * max(others)
+
+
+SILENT = "executed_after_silence=100"
+
+
+def _silent(made: Plan) -> bool:
+    return made.profile is Profile.EXECUTED_AFTER_SILENCE

@@ -5,12 +5,13 @@ import hmac
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 
 from domain.money import InvalidMoney
+from tallystick.providers.simulator.disputes import AnswerNotTaken, DisputeNotFound, NotAnswerable
 from tallystick.providers.simulator.engine import (
     Admission,
     Engine,
@@ -19,13 +20,17 @@ from tallystick.providers.simulator.engine import (
     PaymentNotFound,
     TemporarilyUnavailable,
 )
-from tallystick.providers.simulator.faults import InvalidFaults, parse_faults
-from tallystick.providers.simulator.plan import AnswerFault
+from tallystick.providers.simulator.exchange import NoRate
+from tallystick.providers.simulator.faults import AnswerFault, InvalidFaults, parse_faults
 from tallystick.providers.simulator.wire import (
     REFERENCE_PATTERN,
+    ConversionBody,
+    DisputeAnswerBody,
     ErrorBody,
     FaultsBody,
     Kind,
+    QuoteRequestBody,
+    RefundBody,
     SubmissionBody,
 )
 
@@ -63,8 +68,11 @@ def build_app(engine: Engine, *, token: str, silence_seconds: float) -> FastAPI:
     app = FastAPI(title="Simulated payment service provider", lifespan=lifespan)
     app.add_exception_handler(_Refused, _answer_refusal)
     app.add_exception_handler(_HangUp, _hang_up)
-    _add_payments(app, _Gate(engine, token), engine, silence_seconds)
-    _add_controls(app, _Gate(engine, token), engine)
+    gate = _Gate(engine, token)
+    _add_payments(app, gate, engine, silence_seconds)
+    _add_exchange(app, gate, engine, silence_seconds)
+    _add_disputes(app, gate, engine, silence_seconds)
+    _add_controls(app, gate, engine)
     return app
 
 
@@ -97,10 +105,9 @@ class _Gate:
 
 def _add_payments(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: float) -> None:
     async def submit(request: Request, kind: Kind) -> Response:
-        reference = request.headers.get("idempotency-key", "")
-        gate.admit(request, reference, question=False)
-        admission = _submit(engine, reference, kind, await _body(request, SubmissionBody))
-        await asyncio.sleep(admission.latency_seconds)
+        reference = _admitted_reference(gate, request)
+        body = await _body(request, SubmissionBody)
+        admission = _submit(reference, lambda: engine.submit(reference, kind, body))
         return await _answer(request, admission, silence_seconds)
 
     @app.post("/v1/deposits")
@@ -113,9 +120,17 @@ def _add_payments(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: fl
         """Pay money to a player. The header `Idempotency-Key` is the caller's reference."""
         return await submit(request, Kind.PAYOUT)
 
+    @app.post("/v1/refunds")
+    async def create_refund(request: Request) -> Response:
+        """Send a deposit back. The header `Idempotency-Key` is the caller's reference."""
+        reference = _admitted_reference(gate, request)
+        body = await _body(request, RefundBody)
+        admission = _submit(reference, lambda: engine.refund(reference, body))
+        return await _answer(request, admission, silence_seconds)
+
     @app.get("/v1/payments/{reference}")
     async def fetch_payment(request: Request, reference: str) -> Response:
-        """What became of a payment; 404 if the reference was never received."""
+        """What became of a payment of any kind; 404 if the reference was never received."""
         gate.admit(request, reference, question=True)
         try:
             return _json(engine.fetch(reference))
@@ -124,7 +139,7 @@ def _add_payments(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: fl
 
     @app.post("/v1/payments/{reference}/return")
     async def return_payment(request: Request, reference: str) -> Response:
-        """The player's bank sends a payout back."""
+        """The player's bank sends a payout or refund back."""
         gate.authenticate(request)
         try:
             engine.return_payout(reference)
@@ -133,6 +148,46 @@ def _add_payments(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: fl
         except NotReturnable as error:
             raise _Refused(409, "not_returnable", str(error), reference) from error
         return Response(status_code=202)
+
+
+def _add_exchange(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: float) -> None:
+    @app.post("/v1/quotes")
+    async def create_quote(request: Request) -> Response:
+        """A rate, and until when a conversion may use it."""
+        gate.authenticate(request)
+        gate.refuse_during_outage("quote")
+        try:
+            return _json(engine.desk.quote(await _body(request, QuoteRequestBody)))
+        except InvalidMoney as error:
+            raise _Refused(400, "invalid_amount", str(error)) from error
+        except NoRate as error:
+            raise _Refused(400, "no_rate", str(error)) from error
+
+    @app.post("/v1/conversions")
+    async def create_conversion(request: Request) -> Response:
+        """Carry a quote out. The header `Idempotency-Key` is the caller's reference."""
+        reference = _admitted_reference(gate, request)
+        body = await _body(request, ConversionBody)
+        admission = _submit(reference, lambda: engine.convert(reference, body))
+        return await _answer(request, admission, silence_seconds)
+
+
+def _add_disputes(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: float) -> None:
+    @app.post("/v1/disputes/{dispute}/answer")
+    async def answer_dispute(request: Request, dispute: str) -> Response:
+        """Accept or contest a dispute; the same answer again changes nothing."""
+        gate.authenticate(request)
+        gate.refuse_during_outage(dispute)
+        body = await _body(request, DisputeAnswerBody)
+        try:
+            answer, fault = engine.disputes.answer(dispute, body)
+        except DisputeNotFound as error:
+            raise _Refused(404, "dispute_not_found", str(error), dispute) from error
+        except NotAnswerable as error:
+            raise _Refused(409, "not_answerable", str(error), dispute) from error
+        except AnswerNotTaken as error:
+            raise _Refused(503, "unavailable", str(error), dispute) from error
+        return await _with_fault(request, _json(answer), fault, silence_seconds)
 
 
 def _add_controls(app: FastAPI, gate: _Gate, engine: Engine) -> None:
@@ -171,9 +226,15 @@ def _add_controls(app: FastAPI, gate: _Gate, engine: Engine) -> None:
         return _json(dict(engine.faults.rates))
 
 
-def _submit(engine: Engine, reference: str, kind: Kind, body: SubmissionBody) -> Admission:
+def _admitted_reference(gate: _Gate, request: Request) -> str:
+    reference = request.headers.get("idempotency-key", "")
+    gate.admit(request, reference, question=False)
+    return reference
+
+
+def _submit(reference: str, admit: Callable[[], Admission]) -> Admission:
     try:
-        return engine.submit(reference, kind, body)
+        return admit()
     except InvalidMoney as error:
         raise _Refused(400, "invalid_amount", str(error), reference) from error
     except KeyReused as error:
@@ -183,8 +244,15 @@ def _submit(engine: Engine, reference: str, kind: Kind, body: SubmissionBody) ->
 
 
 async def _answer(request: Request, admission: Admission, silence_seconds: float) -> Response:
+    await asyncio.sleep(admission.latency_seconds)
     sound = _json(admission.answer)
-    match admission.fault:
+    return await _with_fault(request, sound, admission.fault, silence_seconds)
+
+
+async def _with_fault(
+    request: Request, sound: Response, fault: AnswerFault | None, silence_seconds: float
+) -> Response:
+    match fault:
         case None | AnswerFault.ERROR_BEFORE_EFFECT:
             return sound
         case AnswerFault.SILENCE:
@@ -196,6 +264,8 @@ async def _answer(request: Request, admission: Admission, silence_seconds: float
             raise _Refused(503, "unavailable", "an error, before or after anything was done")
         case AnswerFault.GARBAGE:
             return Response(b'{"reference": "\xff\xfe', media_type="application/json")
+        case _:
+            assert_never(fault)
 
 
 async def _body(request: Request, shape: type[_Body]) -> _Body:

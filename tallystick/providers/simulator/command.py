@@ -30,7 +30,7 @@ def simulate_provider(
         str | None, typer.Option(help="Where webhooks go; nowhere if not given.")
     ] = None,
     faults: Annotated[
-        str, typer.Option(help="none, demo, or rates: duplicate=0.1,drop=0.05,outage=1.")
+        str, typer.Option(help="none, demo, all, or rates: duplicate=0.1,dispute=0.03,outage=1.")
     ] = "none",
     profiles: Annotated[
         str, typer.Option(help="Other weights than usual: declined=0,payout_returned=50.")
@@ -42,6 +42,12 @@ def simulate_provider(
         float,
         typer.Option(min=0.0, help="Real seconds before a notice that contradicts or reverses."),
     ] = 1.0,
+    evidence_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Real seconds a dispute waits for an answer.")
+    ] = 86_400.0,
+    quote_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Real seconds a quoted rate holds.")
+    ] = 300.0,
     silence_seconds: Annotated[
         float, typer.Option(min=0.0, help="How long a silent answer takes.")
     ] = 60.0,
@@ -62,6 +68,8 @@ def simulate_provider(
             weights=parse_weights(profiles),
             time_scale=time_scale,
             settle_seconds=settle_seconds,
+            evidence_seconds=evidence_seconds,
+            quote_seconds=quote_seconds,
             silence_seconds=silence_seconds,
             webhook_concurrency=webhook_concurrency,
             host=host,

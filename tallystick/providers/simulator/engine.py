@@ -2,21 +2,29 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Final
 
 import msgspec
 
 from domain.money import Money
-from tallystick.providers.simulator.faults import NO_FAULTS, Faults
+from tallystick.providers.simulator.dice import draw, name_of
+from tallystick.providers.simulator.disputes import Disputes
+from tallystick.providers.simulator.exchange import Desk
+from tallystick.providers.simulator.faults import AnswerFault, Damage, Faults
 from tallystick.providers.simulator.payment import Payment, request_digest
-from tallystick.providers.simulator.plan import AnswerFault, Damage, draw, plan
-from tallystick.providers.simulator.profiles import DEFAULT_WEIGHTS, Weights
+from tallystick.providers.simulator.plan import plan, refused
+from tallystick.providers.simulator.refusals import Refusal, Refusals
 from tallystick.providers.simulator.webhooks import Message, Messenger
-from tallystick.providers.simulator.wire import Kind, PaymentBody, Status, SubmissionBody
-
-PAYMENTS_MAX: Final = 500_000
-"""Beyond this many payments, new ones are refused instead of filling the memory."""
+from tallystick.providers.simulator.wire import (
+    ConversionBody,
+    Kind,
+    PaymentBody,
+    RefundBody,
+    Status,
+    SubmissionBody,
+)
+from tallystick.providers.simulator.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +42,7 @@ class PaymentNotFound(Exception):
 
 
 class NotReturnable(Exception):
-    """Only a payout that has succeeded can come back, once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """What the simulated provider is made of. Seconds in plans are multiplied by `time_scale`;
-    `settle_seconds` are real ones, since the receiver acts in real time."""
-
-    seed: int
-    public_url: str
-    faults: Faults = NO_FAULTS
-    weights: Weights = DEFAULT_WEIGHTS
-    time_scale: float = 1.0
-    settle_seconds: float = 1.0
-    payments_max: int = PAYMENTS_MAX
+    """Only a payout or refund that has succeeded can come back, once."""
 
 
 @dataclass(slots=True)
@@ -69,6 +63,19 @@ class Admission:
     latency_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What is asked for under one reference."""
+
+    reference: str
+    kind: Kind
+    method: str
+    amount: Money
+    digest: bytes
+    of: str | None = None
+    """The deposit that a refund is of."""
+
+
 @dataclass(slots=True)
 class _State:
     faults: Faults
@@ -86,11 +93,24 @@ class Engine:
         self._world = world
         self._messenger = messenger
         self._state = _State(faults=world.faults)
+        self._desk = Desk(world.seed, world.quote_seconds)
+        self._refusals = Refusals(self._desk)
+        self._disputes = Disputes(messenger, world)
         messenger.pause(paused=world.faults.outage)
 
     @property
     def faults(self) -> Faults:
         return self._state.faults
+
+    @property
+    def desk(self) -> Desk:
+        """Where quotes are given."""
+        return self._desk
+
+    @property
+    def disputes(self) -> Disputes:
+        """Where disputes are answered."""
+        return self._disputes
 
     def switch_faults(self, faults: Faults) -> None:
         """Use other faults for the payments submitted from now on."""
@@ -121,17 +141,46 @@ class Engine:
             KeyReused: the key belongs to another request.
             TemporarilyUnavailable: a fault, or too many payments; nothing was done.
         """
+        order = _Order(
+            reference=reference,
+            kind=kind,
+            method=body.method,
+            amount=body.amount.money(),
+            digest=request_digest(kind, body),
+        )
+        return self._admit(order, lambda: None)
+
+    def refund(self, reference: str, body: RefundBody) -> Admission:
+        """Send a deposit or a part of it back, or find the refund that this key made before.
+
+        More than what was captured and is not refunded yet is declined. Raises as `submit`.
+        """
         amount = body.amount.money()
-        digest = request_digest(kind, body)
-        known = self._state.payments.get(reference)
-        if known is not None:
-            if known.digest != digest:
-                raise KeyReused(f"{reference} was submitted before, with another request")
-            return self._admission(known, fault=None)
-        payment = self._new_payment(reference, kind, body.method, amount, digest)
-        self._state.payments[reference] = payment
-        self._start_life(payment)
-        return self._admission(payment, fault=payment.plan.answer_fault)
+        order = _Order(
+            reference=reference,
+            kind=Kind.REFUND,
+            method="",
+            amount=amount,
+            digest=request_digest(Kind.REFUND, body),
+            of=body.payment_reference,
+        )
+        deposit = self._state.payments.get(body.payment_reference)
+        return self._admit(order, lambda: self._refusals.of_refund(deposit, amount, _now_seconds()))
+
+    def convert(self, reference: str, body: ConversionBody) -> Admission:
+        """Exchange at a quoted rate, or find the conversion that this key made before.
+
+        What the quote does not cover is declined. Raises as `submit`.
+        """
+        source, target = body.source.money(), body.target.money()
+        order = _Order(
+            reference=reference,
+            kind=Kind.CONVERSION,
+            method="",
+            amount=target,
+            digest=request_digest(Kind.CONVERSION, body),
+        )
+        return self._admit(order, lambda: self._refusals.of_conversion(body.quote, source, target))
 
     def fetch(self, reference: str) -> PaymentBody:
         """What became of a payment so far.
@@ -143,7 +192,7 @@ class Engine:
         return payment.statement(payment.status(_now_seconds()))
 
     def return_payout(self, reference: str) -> None:
-        """The player's bank sends a payout back, as soon as its success has been acknowledged.
+        """The player's bank sends a payout or refund back, once its success was acknowledged.
 
         Raises:
             PaymentNotFound
@@ -151,7 +200,7 @@ class Engine:
         """
         payment = self._payment(reference)
         if not payment.returnable or payment.status(_now_seconds()) is not Status.SUCCEEDED:
-            raise NotReturnable(f"{reference} is no payout that has succeeded, or came back before")
+            raise NotReturnable(f"{reference} has not succeeded, is a deposit, or came back before")
         payment.returned = True
         task = asyncio.create_task(self._bring_back(payment))
         self._state.returns.add(task)
@@ -159,8 +208,11 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Nothing is going to happen by itself any more, and no webhook is undelivered."""
-        return not self._state.players and not self._state.returns
+        """Nothing is going to happen by itself any more, and no webhook is undelivered.
+
+        A dispute that waits for an answer does not count: that is for the merchant to give.
+        """
+        return not self._state.players and not self._state.returns and self._disputes.idle
 
     def statistics(self, *, detail: bool) -> dict[str, object]:
         """Counts since the start; with `detail` also those of each reference."""
@@ -179,8 +231,12 @@ class Engine:
                 "fetch": sum(each.fetch for each in calls.values()),
             },
             "effects": totals,
+            "over_refunds_refused": self._refusals.over_refunds_count,
+            "conversions_above_quote_refused": self._refusals.above_quote_count,
+            "disputes": self._disputes.counts(),
             "webhooks": asdict(self._messenger.deliveries),
             "references": {name: self._of(name, now_seconds) for name in calls} if detail else {},
+            "dispute_references": self._disputes.statistics() if detail else {},
         }
 
     async def close(self) -> None:
@@ -189,6 +245,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._disputes.close()
         await self._messenger.close()
 
     def _of(self, reference: str, now_seconds: float) -> dict[str, object]:
@@ -205,29 +262,48 @@ class Engine:
             raise PaymentNotFound(f"no payment has the reference {reference}")
         return payment
 
-    def _new_payment(
-        self, reference: str, kind: Kind, method: str, amount: Money, digest: bytes
-    ) -> Payment:
+    def _admit(self, order: _Order, refusal: Callable[[], Refusal | None]) -> Admission:
+        """The payment under this key; only a new one can be refused."""
+        known = self._state.payments.get(order.reference)
+        if known is not None:
+            if known.digest != order.digest:
+                raise KeyReused(f"{order.reference} was submitted before, with another request")
+            return self._admission(known, fault=None)
+        payment = self._new_payment(order, refusal)
+        self._state.payments[order.reference] = payment
+        if order.of is not None and payment.refusal is None:
+            self._refusals.note_refund(order.of, payment)
+        self._start_life(payment)
+        return self._admission(payment, fault=payment.plan.answer_fault)
+
+    def _new_payment(self, order: _Order, refusal: Callable[[], Refusal | None]) -> Payment:
         world = self._world
-        scripted = plan(world.seed, reference, kind, method, self._state.faults, world.weights)
+        reference = order.reference
+        scripted = plan(
+            world.seed, reference, order.kind, order.method, self._state.faults, world.weights
+        )
         if scripted.answer_fault is AnswerFault.ERROR_BEFORE_EFFECT:
             raise TemporarilyUnavailable("an error before anything was done")
         if len(self._state.payments) >= world.payments_max:
             raise TemporarilyUnavailable(f"more than {world.payments_max} payments")
+        why = refusal()
+        if why is not None:
+            scripted = refused(scripted, why.code)
         reached_seconds = []
         due_seconds = _now_seconds()
         for step in scripted.steps:
             due_seconds += step.delay_seconds * world.time_scale
             reached_seconds.append(due_seconds)
-        provider_reference = f"sim_{draw(world.seed, reference, 'provider reference'):016x}"
+        provider_reference = name_of("sim", draw(world.seed, reference, "provider reference"))
         return Payment(
             reference=reference,
             provider_reference=provider_reference,
             plan=scripted,
-            amount=amount,
-            digest=digest,
+            amount=order.amount,
+            digest=order.digest,
             reached_seconds=tuple(reached_seconds),
             redirect_url=f"{world.public_url}/pay/{provider_reference}",
+            refusal=None if why is None else why.raw_code,
         )
 
     def _admission(self, payment: Payment, *, fault: AnswerFault | None) -> Admission:
@@ -266,6 +342,8 @@ class Engine:
             await self._messenger.deliver(self._message(payment, status))
         if scripted.second is not None:
             await self._second(payment, scripted.second)
+        if scripted.dispute is not None:
+            self._disputes.begin(payment.reference, scripted.dispute, payment.amount)
 
     async def _bring_back(self, payment: Payment) -> None:
         life = self._state.players.get(payment.reference)
@@ -293,14 +371,8 @@ class Engine:
         self, payment: Payment, status: Status, damage: Damage | None = None
     ) -> None:
         message = self._message(payment, status)
-        if not payment.plan.duplicate:
-            await self._messenger.deliver(message, damage)
-            return
-        # Twice at once, so that the receiver's guard against repeats is put to the test.
-        await asyncio.gather(
-            self._messenger.deliver(message, damage), self._messenger.deliver(message)
-        )
-        await self._messenger.deliver(self._message(payment, status))
+        again = self._message(payment, status) if payment.plan.duplicate else None
+        await self._messenger.announce(message, again=again, damage=damage)
 
     def _message(self, payment: Payment, status: Status) -> Message:
         payment.messages_count += 1

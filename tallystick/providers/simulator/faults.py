@@ -8,7 +8,8 @@ from typing import Final
 
 
 class Fault(StrEnum):
-    """One way in which a provider misbehaves. Each is decided per payment reference."""
+    """One way in which a provider misbehaves. Each is decided per payment reference, or per
+    dispute."""
 
     DUPLICATE = "duplicate"
     """The same webhook twice under one message id, and once more under a new id."""
@@ -17,7 +18,8 @@ class Fault(StrEnum):
     DELAY = "delay"
     """The webhook about the final status comes seconds late."""
     DROP = "drop"
-    """No webhook at all: only a question finds the outcome."""
+    """No webhook at all: only a question finds the outcome. News of a dispute, which nobody can
+    ask about, are only lost at first and come after everything else."""
     TRUNCATE = "truncate"
     """The first delivery is cut short after it was signed."""
     ALTER = "alter"
@@ -32,8 +34,32 @@ class Fault(StrEnum):
     """The answer is 503: before anything was done, or after it was."""
     GARBAGE = "garbage"
     """The payment is made, and the answer is 200 with an unreadable body."""
+    DISPUTE = "dispute"
+    """A deposit that has succeeded is contested by the player's bank. No defect of the provider,
+    and no part of `demo`, so that what a demo comes to does not depend on people's answers."""
     OUTAGE = "outage"
     """A switch, on or off: every call is refused with 503 or hung up on, and no webhook leaves."""
+
+
+class AnswerFault(StrEnum):
+    """What goes wrong with the first answer; a repeated call is answered properly."""
+
+    ERROR_BEFORE_EFFECT = "error_before_effect"
+    """503, and nothing was done. A payment never exists: the same for every repetition. The
+    answer to a dispute is taken when it is given again."""
+    ERROR_AFTER_EFFECT = "error_after_effect"
+    SILENCE = "silence"
+    """The answer comes only when the client has given up."""
+    HANG_UP = "hang_up"
+    """The connection is closed without an answer."""
+    GARBAGE = "garbage"
+
+
+class Damage(StrEnum):
+    """What happens to the first delivery of a notice, after it was signed."""
+
+    TRUNCATED = "truncated"
+    ALTERED = "altered"
 
 
 class InvalidFaults(ValueError):
@@ -75,11 +101,33 @@ DEMO_FAULTS: Final = Faults(
     )
 )
 
-PRESETS: Final[Mapping[str, Faults]] = MappingProxyType({"none": NO_FAULTS, "demo": DEMO_FAULTS})
+# Everything but an outage, often enough that a few hundred payments meet each of them.
+ALL_FAULTS: Final = Faults(
+    MappingProxyType(
+        {
+            Fault.DUPLICATE: 0.1,
+            Fault.REORDER: 0.1,
+            Fault.DELAY: 0.1,
+            Fault.DROP: 0.06,
+            Fault.TRUNCATE: 0.05,
+            Fault.ALTER: 0.05,
+            Fault.WRONG_AMOUNT: 0.03,
+            Fault.CONTRADICTION: 0.03,
+            Fault.TIMEOUT_AFTER_EFFECT: 0.05,
+            Fault.SERVER_ERROR: 0.05,
+            Fault.GARBAGE: 0.03,
+            Fault.DISPUTE: 0.03,
+        }
+    )
+)
+
+PRESETS: Final[Mapping[str, Faults]] = MappingProxyType(
+    {"none": NO_FAULTS, "demo": DEMO_FAULTS, "all": ALL_FAULTS}
+)
 
 
 def parse_faults(text: str) -> Faults:
-    """Read `demo`, `duplicate=0.1,drop=0.05` or `demo,outage=1`; later items win.
+    """Read `demo`, `duplicate=0.1,drop=0.05` or `all,outage=1`; later items win.
 
     Raises:
         InvalidFaults: an unknown name, or a rate that is not a number from 0 to 1.

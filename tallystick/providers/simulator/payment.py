@@ -16,7 +16,6 @@ from tallystick.providers.simulator.wire import (
     NoticeBody,
     PaymentBody,
     Status,
-    SubmissionBody,
     money_body,
 )
 
@@ -27,7 +26,7 @@ _WITHOUT_AMOUNT: Final = frozenset(
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Payment:
-    """A payment, its plan, and how far it has come.
+    """A payment of any kind, its plan, and how far it has come.
 
     Up to the first final status its life depends on the clock alone, so it is worked out when
     asked for, and goes on while the receiver of the webhooks is down.
@@ -37,11 +36,14 @@ class Payment:
     provider_reference: str
     plan: Plan
     amount: Money
+    """What was asked for; of a conversion, in the target's currency."""
     digest: bytes
     """Of the request: tells a repeated call from another one under the same key."""
     reached_seconds: tuple[float, ...]
     """When each step of the plan is reached, on the clock of the event loop."""
     redirect_url: str | None = None
+    refusal: str | None = None
+    """Why it was declined for what was asked, in the simulator's own words."""
     messages_count: int = 0
     moved_late: bool = False
     returned: bool = False
@@ -62,16 +64,28 @@ class Payment:
         return current
 
     def effects(self, now_seconds: float) -> dict[str, int]:
-        """How often money really moved, by kind: `deposit`, `payout` and `return`."""
-        moved = self.moved_late or self._first_status(now_seconds) is Status.SUCCEEDED
-        effects = {str(self.plan.kind): 1} if moved else {}
+        """How often money really moved: by the kind, and as `return`."""
+        effects = {str(self.plan.kind): 1} if self.moved(now_seconds) else {}
         return {**effects, "return": 1} if self.returned else effects
+
+    def moved(self, now_seconds: float) -> bool:
+        """Whether money really moved; it may have come back since."""
+        return self.moved_late or self._first_status(now_seconds) is Status.SUCCEEDED
+
+    def holds(self, now_seconds: float) -> bool:
+        """A refund takes its part of the deposit until it is said to be declined, or is back."""
+        return not self.returned and self.status(now_seconds) is not Status.DECLINED
+
+    @property
+    def moves_late(self) -> bool:
+        """It is declined at first, and money moves all the same."""
+        return self.plan.second is Status.SUCCEEDED
 
     @property
     def returnable(self) -> bool:
-        """A payout whose script ends with success may come back, once."""
+        """A payout or refund whose script ends with success may come back, once."""
         return (
-            self.plan.kind is Kind.PAYOUT
+            self.plan.kind in (Kind.PAYOUT, Kind.REFUND)
             and self.plan.first_final is Status.SUCCEEDED
             and self.plan.second is None
             and not self.returned
@@ -92,7 +106,6 @@ class Payment:
     def notice(self, status: Status) -> NoticeBody:
         """The webhook that says the payment has this status."""
         return NoticeBody(
-            type="payment.updated",
             reference=self.reference,
             status=status,
             amount=money_body(self._amount(status)),
@@ -114,9 +127,9 @@ class Payment:
         code = self.plan.decline_code
         if status is not Status.DECLINED or code is None:
             return None
-        return DeclineBody(code, RAW_CODES[code])
+        return DeclineBody(code, self.refusal or RAW_CODES[code])
 
 
-def request_digest(kind: Kind, body: SubmissionBody) -> bytes:
+def request_digest(kind: Kind, body: msgspec.Struct) -> bytes:
     """What makes two requests the same request."""
     return sha256(kind.encode() + b"\0" + msgspec.json.encode(body)).digest()

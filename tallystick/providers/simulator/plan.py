@@ -7,17 +7,19 @@ however the calls interleave, so a test can predict it without running anything.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final
 
 from domain.money import AMOUNT_MINOR_MAX, Money
 from domain.outcomes import DeclineCode, Outcome
-from tallystick.providers.simulator.faults import NO_FAULTS, Fault, Faults
+from tallystick.providers.simulator.dice import Dice
+from tallystick.providers.simulator.dispute_plan import DisputePlan, plan_dispute
+from tallystick.providers.simulator.faults import AnswerFault, Damage, Fault, Faults
 from tallystick.providers.simulator.profiles import (
     DECLINE_CODES,
     DEFAULT_WEIGHTS,
+    RETURNED,
     SCRIPTS,
     Profile,
     Script,
@@ -30,29 +32,10 @@ LATENCY_SECONDS: Final = (0.002, 0.02)
 STEP_SECONDS: Final = (0.05, 0.5)
 PLAYER_SECONDS: Final = (0.5, 3.0)
 LATE_NOTICE_SECONDS: Final = (3.0, 10.0)
+SILENT_SECONDS: Final = (20.0, 40.0)
 
 _ATTEMPT: Final = re.compile(r"(?P<transaction>[0-9a-f]{32})-(?P<number>[1-9][0-9]{0,5})")
 _FINAL: Final = frozenset({Status.SUCCEEDED, Status.DECLINED, Status.VOIDED, Status.RETURNED})
-
-
-class AnswerFault(StrEnum):
-    """What goes wrong with the first answer; a repeated call is answered properly."""
-
-    ERROR_BEFORE_EFFECT = "error_before_effect"
-    """503, and the payment never exists: the same for every repetition."""
-    ERROR_AFTER_EFFECT = "error_after_effect"
-    SILENCE = "silence"
-    """The answer comes only when the client has given up."""
-    HANG_UP = "hang_up"
-    """The connection is closed without an answer."""
-    GARBAGE = "garbage"
-
-
-class Damage(StrEnum):
-    """What happens to the first delivery of the final notice, after it was signed."""
-
-    TRUNCATED = "truncated"
-    ALTERED = "altered"
 
 
 class Truth(StrEnum):
@@ -113,6 +96,8 @@ class Plan:
     damage: Damage | None = None
     duplicate: bool = False
     latency_seconds: float = 0.0
+    dispute: DisputePlan | None = None
+    """How the player's bank contests the deposit once it has succeeded; None: not at all."""
 
     @property
     def first_final(self) -> Status | None:
@@ -135,7 +120,8 @@ class Plan:
 
     @property
     def effects(self) -> int:
-        """How often money moves to or from the player; a return is not counted here."""
+        """How often money moves to or from the player, or is exchanged; neither a return nor a
+        dispute is counted here."""
         return int(
             self.truth is not Truth.NEVER_RECEIVED
             and Status.SUCCEEDED in (self.first_final, self.second)
@@ -182,43 +168,6 @@ _FINAL_OUTCOMES: Final[Mapping[Truth, Outcome]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Dice:
-    """The choices of one payment."""
-
-    seed: int
-    reference: str
-    faults: Faults = NO_FAULTS
-
-    def number(self, purpose: str) -> int:
-        return draw(self.seed, self.reference, purpose)
-
-    def seconds(self, purpose: str, bounds: tuple[float, float]) -> float:
-        shortest, longest = bounds
-        return shortest + (longest - shortest) * _unit(self.number(purpose))
-
-    def has(self, fault: Fault) -> bool:
-        return _unit(self.number(f"fault {fault}")) < self.faults.rate(fault)
-
-    def profile(self, weights: Mapping[Profile, int]) -> Profile:
-        point = self.number("profile") % sum(weights.values())
-        for profile, weight in weights.items():
-            if point < weight:
-                return profile
-            point -= weight
-        raise AssertionError("the point lies below the sum of the weights")
-
-
-def draw(seed: int, reference: str, purpose: str) -> int:
-    """A whole number below 2**64 that depends on the three arguments and nothing else."""
-    return int.from_bytes(sha256(f"{seed}:{purpose}:{reference}".encode()).digest()[:8])
-
-
-def _unit(number: int) -> float:
-    # 53 bits fit a float exactly, so that the result stays below 1 and a rate of 1 is certain.
-    return (number >> 11) / 2**53
-
-
 def plan(
     seed: int,
     reference: str,
@@ -230,20 +179,22 @@ def plan(
     """The life of the payment with this reference.
 
     Faults that would make the outcome depend on timing exclude each other: a payment whose
-    webhooks are dropped is never contradicted, and one that is returned is never dropped.
+    webhooks are dropped is never contradicted, and one that is returned is never dropped. A
+    deposit is disputed only where it has succeeded, is told so, and is not told otherwise.
     """
-    dice = _Dice(seed, reference, faults)
+    dice = Dice(seed, reference, faults)
     profile = _profile(seed, reference, weights.group(kind, method))
     script = SCRIPTS[profile]
     final = script.statuses[-1] if script.statuses else None
-    returned = profile is Profile.PAYOUT_RETURNED
+    returned = profile in RETURNED
     mismatched = final is Status.SUCCEEDED and not returned and dice.has(Fault.WRONG_AMOUNT)
     dropped = not returned and dice.has(Fault.DROP)
     reordered = dice.has(Fault.REORDER) and not dropped and final is not None
     second = Status.RETURNED if returned else None
     if not (returned or dropped or mismatched) and dice.has(Fault.CONTRADICTION):
         second = _opposite(profile)
-    return Plan(
+    free = kind is Kind.CONVERSION or mismatched
+    scripted = Plan(
         kind=kind,
         profile=profile,
         answer=script.answers[dice.number("answer") % len(script.answers)],
@@ -251,29 +202,57 @@ def plan(
         late=(script.statuses[:-1] or (Status.PENDING,)) if reordered else (),
         second=second,
         decline_code=_decline_code(dice, profile, second),
-        fee_basis_points=0 if mismatched else (0, 0, 90, 150)[dice.number("fee") % 4],
+        fee_basis_points=0 if free else (0, 0, 90, 150)[dice.number("fee") % 4],
         mismatch=dice.number("mismatch") if mismatched else None,
-        answer_fault=_answer_fault(dice),
-        damage=_damage(dice),
+        answer_fault=dice.answer_fault(),
+        damage=dice.damage(),
         duplicate=dice.has(Fault.DUPLICATE),
         latency_seconds=dice.seconds("latency", LATENCY_SECONDS),
+    )
+    # A deposit that is only found by asking may be disputed before it is known to have succeeded.
+    disputable = kind is Kind.DEPOSIT and scripted.truth is Truth.MOVED and not dropped
+    if disputable and dice.has(Fault.DISPUTE):
+        return replace(scripted, dispute=plan_dispute(seed, reference, faults, weights.disputes))
+    return scripted
+
+
+def refused(scripted: Plan, code: DeclineCode) -> Plan:
+    """The same payment, declined for what was asked: only a caller's mistake leads here, so it is
+    no choice of the seed. The faults of its answer and its notices stay."""
+    last = scripted.steps[-1]
+    return replace(
+        scripted,
+        answer=Status.DECLINED,
+        steps=(replace(last, status=Status.DECLINED),),
+        late=scripted.late and (Status.PENDING,),
+        second=None,
+        decline_code=code,
+        fee_basis_points=0,
+        mismatch=None,
     )
 
 
 def _profile(seed: int, reference: str, weights: Mapping[Profile, int]) -> Profile:
-    """The attempts of one transaction share a profile; a soft decline spares the later ones."""
+    """The attempts of one transaction share a profile; a soft decline spares the later ones.
+
+    Attempts are numbered over all legs of a payout, so attempt 2 may be a first try of its leg or
+    a second one of another: which of the two makes no difference here, as the number alone
+    counts, and 1 is given once.
+    """
     attempt = _ATTEMPT.fullmatch(reference)
     if attempt is None:
-        return _Dice(seed, reference).profile(weights)
-    profile = _Dice(seed, attempt["transaction"]).profile(weights)
+        return Dice(seed, reference).weighted(weights)
+    profile = Dice(seed, attempt["transaction"]).weighted(weights)
     if profile is Profile.PAYOUT_DECLINED_SOFT and attempt["number"] != "1":
         return Profile.PAID_LATER
     return profile
 
 
-def _steps(dice: _Dice, script: Script, *, dropped: bool, reordered: bool) -> tuple[Step, ...]:
+def _steps(dice: Dice, script: Script, *, dropped: bool, reordered: bool) -> tuple[Step, ...]:
     delayed = dice.has(Fault.DELAY)
     bounds = PLAYER_SECONDS if Status.AWAITING_PLAYER in script.answers else STEP_SECONDS
+    if script is SCRIPTS[Profile.EXECUTED_AFTER_SILENCE]:
+        bounds = SILENT_SECONDS
     steps = []
     for index, status in enumerate(script.statuses):
         final = index == len(script.statuses) - 1
@@ -301,33 +280,20 @@ def _opposite(profile: Profile) -> Status | None:
     return opposites.get(SCRIPTS[profile].statuses[-1])
 
 
-def _decline_code(dice: _Dice, profile: Profile, second: Status | None) -> DeclineCode | None:
+def _decline_code(dice: Dice, profile: Profile, second: Status | None) -> DeclineCode | None:
     match profile:
-        case Profile.PAYOUT_DECLINED_HARD:
+        case Profile.PAYOUT_DECLINED_HARD | Profile.REFUND_DECLINED:
             return DeclineCode.ACCOUNT_CLOSED
         case Profile.PAYOUT_DECLINED_SOFT:
             return DeclineCode.PROVIDER_ERROR
+        case Profile.CONVERSION_DECLINED:
+            return DeclineCode.LIMIT_EXCEEDED
         case Profile.PLAYER_DECLINES:
             return DeclineCode.AUTHENTICATION_FAILED
         case Profile.DECLINED:
             return DECLINE_CODES[dice.number("decline") % len(DECLINE_CODES)]
         case _:
             return DeclineCode.DO_NOT_HONOUR if second is Status.DECLINED else None
-
-
-def _answer_fault(dice: _Dice) -> AnswerFault | None:
-    if dice.has(Fault.SERVER_ERROR):
-        before = dice.number("error before") % 2 == 0
-        return AnswerFault.ERROR_BEFORE_EFFECT if before else AnswerFault.ERROR_AFTER_EFFECT
-    if dice.has(Fault.TIMEOUT_AFTER_EFFECT):
-        return AnswerFault.SILENCE if dice.number("silence") % 2 == 0 else AnswerFault.HANG_UP
-    return AnswerFault.GARBAGE if dice.has(Fault.GARBAGE) else None
-
-
-def _damage(dice: _Dice) -> Damage | None:
-    if dice.has(Fault.TRUNCATE):
-        return Damage.TRUNCATED
-    return Damage.ALTERED if dice.has(Fault.ALTER) else None
 
 
 def _another(asked: Money, number: int) -> Money:

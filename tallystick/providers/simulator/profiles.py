@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar, assert_never
 
 from domain.outcomes import DeclineCode
 from tallystick.providers.simulator.wire import Kind, Status
+
+_Name = TypeVar("_Name", bound=StrEnum)
 
 PLAYER_METHODS: Final = frozenset({"redirect", "bank_transfer", "voucher"})
 """Deposit methods where the player has to act on a page of the provider's."""
@@ -31,6 +33,29 @@ class Profile(StrEnum):
     PAYOUT_DECLINED_HARD = "payout_declined_hard"
     PAYOUT_DECLINED_SOFT = "payout_declined_soft"
     PAYOUT_RETURNED = "payout_returned"
+
+    REFUNDED_AT_ONCE = "refunded_at_once"
+    REFUNDED_LATER = "refunded_later"
+    REFUND_DECLINED = "refund_declined"
+    REFUND_REVERSED = "refund_reversed"
+
+    EXECUTED_AT_ONCE = "executed_at_once"
+    EXECUTED_LATER = "executed_later"
+    EXECUTED_AFTER_SILENCE = "executed_after_silence"
+    """Nothing is heard for so long that the receiver has to ask."""
+    CONVERSION_DECLINED = "conversion_declined"
+
+
+class DisputeProfile(StrEnum):
+    """The way one dispute goes if it is contested in time."""
+
+    INQUIRY_WITHDRAWN = "inquiry_withdrawn"
+    """The player gives it up; no money moves and no answer is awaited."""
+    CHARGEBACK_WON = "chargeback_won"
+    CHARGEBACK_LOST = "chargeback_lost"
+    PRE_ARBITRATION_WON = "pre_arbitration_won"
+    """Won as a chargeback, opened again, and won again."""
+    PRE_ARBITRATION_LOST = "pre_arbitration_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +90,18 @@ SCRIPTS: Final[Mapping[Profile, Script]] = MappingProxyType(
             (Status.DECLINED, Status.ACCEPTED), (Status.DECLINED,)
         ),
         Profile.PAYOUT_RETURNED: Script((Status.ACCEPTED,), (Status.PENDING, Status.SUCCEEDED)),
+        Profile.REFUNDED_AT_ONCE: Script((Status.SUCCEEDED,), (Status.SUCCEEDED,)),
+        Profile.REFUNDED_LATER: Script(
+            (Status.PENDING, Status.ACCEPTED), (Status.PENDING, Status.SUCCEEDED)
+        ),
+        Profile.REFUND_DECLINED: Script((Status.DECLINED, Status.ACCEPTED), (Status.DECLINED,)),
+        Profile.REFUND_REVERSED: Script(
+            (Status.PENDING, Status.ACCEPTED), (Status.PENDING, Status.SUCCEEDED)
+        ),
+        Profile.EXECUTED_AT_ONCE: Script((Status.SUCCEEDED,), (Status.SUCCEEDED,)),
+        Profile.EXECUTED_LATER: Script((Status.ACCEPTED,), (Status.PENDING, Status.SUCCEEDED)),
+        Profile.EXECUTED_AFTER_SILENCE: Script((Status.ACCEPTED,), (Status.SUCCEEDED,)),
+        Profile.CONVERSION_DECLINED: Script((Status.DECLINED, Status.ACCEPTED), (Status.DECLINED,)),
     }
 )
 
@@ -89,6 +126,34 @@ _PAYOUTS: Final = MappingProxyType(
         Profile.PAYOUT_RETURNED: 4,
     }
 )
+_REFUNDS: Final = MappingProxyType(
+    {
+        Profile.REFUNDED_AT_ONCE: 40,
+        Profile.REFUNDED_LATER: 46,
+        Profile.REFUND_DECLINED: 8,
+        Profile.REFUND_REVERSED: 6,
+    }
+)
+_CONVERSIONS: Final = MappingProxyType(
+    {
+        Profile.EXECUTED_AT_ONCE: 60,
+        Profile.EXECUTED_LATER: 25,
+        Profile.EXECUTED_AFTER_SILENCE: 5,
+        Profile.CONVERSION_DECLINED: 10,
+    }
+)
+_DISPUTES: Final = MappingProxyType(
+    {
+        DisputeProfile.INQUIRY_WITHDRAWN: 20,
+        DisputeProfile.CHARGEBACK_WON: 25,
+        DisputeProfile.CHARGEBACK_LOST: 30,
+        DisputeProfile.PRE_ARBITRATION_WON: 10,
+        DisputeProfile.PRE_ARBITRATION_LOST: 15,
+    }
+)
+
+RETURNED: Final = frozenset({Profile.PAYOUT_RETURNED, Profile.REFUND_REVERSED})
+"""Profiles whose success is taken back by a bank."""
 
 DECLINE_CODES: Final = (
     DeclineCode.INSUFFICIENT_FUNDS,
@@ -128,12 +193,23 @@ class Weights:
     deposits: Mapping[Profile, int] = field(default_factory=lambda: _DEPOSITS)
     player_deposits: Mapping[Profile, int] = field(default_factory=lambda: _PLAYER_DEPOSITS)
     payouts: Mapping[Profile, int] = field(default_factory=lambda: _PAYOUTS)
+    refunds: Mapping[Profile, int] = field(default_factory=lambda: _REFUNDS)
+    conversions: Mapping[Profile, int] = field(default_factory=lambda: _CONVERSIONS)
+    disputes: Mapping[DisputeProfile, int] = field(default_factory=lambda: _DISPUTES)
 
     def group(self, kind: Kind, method: str) -> Mapping[Profile, int]:
         """The profiles that a payment of this kind and method may take."""
-        if kind is Kind.PAYOUT:
-            return self.payouts
-        return self.player_deposits if method in PLAYER_METHODS else self.deposits
+        match kind:
+            case Kind.DEPOSIT:
+                return self.player_deposits if method in PLAYER_METHODS else self.deposits
+            case Kind.PAYOUT:
+                return self.payouts
+            case Kind.REFUND:
+                return self.refunds
+            case Kind.CONVERSION:
+                return self.conversions
+            case _:
+                assert_never(kind)
 
 
 DEFAULT_WEIGHTS: Final = Weights()
@@ -146,21 +222,25 @@ def parse_weights(text: str) -> Weights:
         InvalidWeights: an unknown profile, a weight that is not a whole number from 0 to
             1,000,000, or a group whose weights are all zero.
     """
-    given: dict[Profile, int] = {}
+    given: dict[str, int] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, weight = (part.strip() for part in item.partition("="))
-        given[_profile(name)] = _weight(name, weight)
+        given[_known(name)] = _weight(name, weight)
     return Weights(
-        _override(_DEPOSITS, given), _override(_PLAYER_DEPOSITS, given), _override(_PAYOUTS, given)
+        deposits=_override(_DEPOSITS, given),
+        player_deposits=_override(_PLAYER_DEPOSITS, given),
+        payouts=_override(_PAYOUTS, given),
+        refunds=_override(_REFUNDS, given),
+        conversions=_override(_CONVERSIONS, given),
+        disputes=_override(_DISPUTES, given),
     )
 
 
-def _profile(name: str) -> Profile:
-    try:
-        return Profile(name)
-    except ValueError:
-        known = ", ".join(Profile)
-        raise InvalidWeights(f"{name!r} is no profile; the profiles are {known}") from None
+def _known(name: str) -> str:
+    known = (*Profile, *DisputeProfile)
+    if name not in known:
+        raise InvalidWeights(f"{name!r} is no profile; the profiles are {', '.join(known)}")
+    return name
 
 
 def _weight(name: str, text: str) -> int:
@@ -169,7 +249,7 @@ def _weight(name: str, text: str) -> int:
     return int(text)
 
 
-def _override(usual: Mapping[Profile, int], given: Mapping[Profile, int]) -> Mapping[Profile, int]:
+def _override(usual: Mapping[_Name, int], given: Mapping[str, int]) -> Mapping[_Name, int]:
     weights = {profile: given.get(profile, weight) for profile, weight in usual.items()}
     if not any(weights.values()):
         raise InvalidWeights(f"one of {', '.join(usual)} needs a weight above 0")

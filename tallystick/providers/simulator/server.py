@@ -8,10 +8,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tallystick.providers.simulator.app import build_app
-from tallystick.providers.simulator.engine import Engine, World
+from tallystick.providers.simulator.engine import Engine
 from tallystick.providers.simulator.faults import NO_FAULTS, Faults
 from tallystick.providers.simulator.profiles import DEFAULT_WEIGHTS, Weights
 from tallystick.providers.simulator.webhooks import Messenger
+from tallystick.providers.simulator.world import World
 
 # Longer than clients keep idle connections: otherwise one may be closed under a request.
 KEEP_ALIVE_SECONDS: Final = 75
@@ -36,6 +37,8 @@ def serve(
     weights: Weights = DEFAULT_WEIGHTS,
     time_scale: float = 1.0,
     settle_seconds: float = 1.0,
+    evidence_seconds: float = 86_400.0,
+    quote_seconds: float = 300.0,
     silence_seconds: float = 60.0,
     webhook_concurrency: int = 32,
     host: str = "127.0.0.1",
@@ -50,6 +53,8 @@ def serve(
         time_scale: multiplies every simulated delay; 0.001 plays a day in 86 seconds.
         settle_seconds: real seconds between an acknowledged final notice and one that
             contradicts or reverses it.
+        evidence_seconds: real seconds a dispute waits for an answer.
+        quote_seconds: real seconds a quoted rate holds.
         silence_seconds: how long a silent answer takes unless the client gives up before.
 
     Raises:
@@ -64,6 +69,8 @@ def serve(
                 weights=weights,
                 time_scale=time_scale,
                 settle_seconds=settle_seconds,
+                evidence_seconds=evidence_seconds,
+                quote_seconds=quote_seconds,
             ),
             Messenger(url=webhook_url, secret=secret, concurrency=webhook_concurrency),
             token=token,

@@ -11,7 +11,7 @@ from typing import Final
 import httpx2
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
-from tallystick.providers.simulator.plan import Damage
+from tallystick.providers.simulator.faults import Damage
 
 RETRY_SECONDS_MIN: Final = 0.1
 RETRY_SECONDS_MAX: Final = 2.0
@@ -79,6 +79,17 @@ class Messenger:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    async def announce(
+        self, message: Message, *, again: Message | None, damage: Damage | None
+    ) -> None:
+        """Deliver one message; with `again`, twice at once and then under another id."""
+        if again is None:
+            await self.deliver(message, damage)
+            return
+        # Twice at once, so that the receiver's guard against repeats is put to the test.
+        await asyncio.gather(self.deliver(message, damage), self.deliver(message))
+        await self.deliver(again)
 
     async def deliver(self, message: Message, damage: Damage | None = None) -> None:
         """Deliver one message and return once it is acknowledged with 2xx.

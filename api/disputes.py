@@ -1,0 +1,88 @@
+"""Disputes: find them, and answer them. What providers say about them arrives as notices."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from api import declared
+from api.answers import written
+from api.context import KEYED, ServicesHere, VersionedCaller
+from api.door import KeyedRoute
+from api.free_text import Name
+from api.paging import PageParameters, PageShown
+from api.requests_transactions import DisputeEvidenceBody, EvidenceNoteBody
+from api.resources_transactions import DisputeAnswer, DisputeShown
+from api.transactions import found, shown_now
+from domain.dispute import Dispute, DisputeStatus
+from domain.errors import EvidenceMissing
+from domain.outcomes import DisputeStage
+from projections.history import Filters
+from tallystick.commands.errors import TransactionNotFound
+
+router = APIRouter(
+    prefix="/v1/disputes", tags=["Disputes"], route_class=KeyedRoute, dependencies=KEYED
+)
+_ANSWERS = declared.errors(*declared.CHANGES, EvidenceMissing)
+
+
+class Contested(PageParameters):
+    """Which disputes; everything given has to match."""
+
+    status: list[DisputeStatus] = Field(
+        default_factory=list, max_length=len(DisputeStatus), description="Any of these."
+    )
+    stage: DisputeStage | None = None
+    provider: Name | None = None
+    player_id: UUID | None = None
+    deposit_id: UUID | None = None
+
+    def filters(self) -> Filters:
+        """As the read model has them."""
+        return Filters(
+            kinds=("dispute",),
+            statuses=[status.value for status in self.status],
+            stage=self.stage.value if self.stage else None,
+            provider=self.provider,
+            player_id=self.player_id,
+            related_id=self.deposit_id,
+        )
+
+
+@router.get("", response_model=PageShown[DisputeShown], responses=declared.errors(*declared.READS))
+async def list_disputes(
+    contested: Annotated[Contested, Query()], request: Request, services: ServicesHere
+) -> Response:
+    """List disputes, newest first."""
+    return await found(request, services, contested, contested.filters())
+
+
+@router.get(
+    "/{dispute_id}",
+    response_model=DisputeShown,
+    responses=declared.errors(*declared.KEYED, TransactionNotFound),
+)
+async def get_dispute(dispute_id: UUID, request: Request, services: ServicesHere) -> Response:
+    """Show a dispute as it is right now: this reads the log, and is never behind."""
+    return await shown_now(request, services, dispute_id, Dispute)
+
+
+@router.post("/{dispute_id}/evidence", response_model=DisputeAnswer, responses=_ANSWERS)
+def submit_evidence(
+    dispute_id: UUID, body: DisputeEvidenceBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Contest a dispute, with a note, documents or both. They are sent to the provider."""
+    submitted = services.disputes.submit_evidence(
+        dispute_id, note=body.note, documents=body.documents, caller=caller
+    )
+    return written(submitted)
+
+
+@router.post("/{dispute_id}/accept", response_model=DisputeAnswer, responses=_ANSWERS)
+def accept_dispute(
+    dispute_id: UUID, body: EvidenceNoteBody, caller: VersionedCaller, services: ServicesHere
+) -> Response:
+    """Do not contest a dispute, and say why. The provider is told."""
+    return written(services.disputes.accept(dispute_id, body.note, caller))

@@ -1,0 +1,360 @@
+"""The table of contents: every fact the ledger can record, ending in the union `LedgerEvent`.
+
+Events are named in the past tense and never change once recorded. Amounts are integers in minor
+units; instants are UTC with microseconds; accounts and providers are named by strings.
+"""
+
+from typing import get_args
+
+from domain.events.adjustments import (
+    AdjustmentApproved,
+    AdjustmentRejected,
+    AdjustmentRequested,
+)
+from domain.events.base import (
+    CommandedEvent,
+    Count,
+    Event,
+    Header,
+    Move,
+    PlannedLeg,
+)
+from domain.events.conversions import (
+    ConversionAccepted,
+    ConversionExecuted,
+    ConversionExpired,
+    ConversionQuoted,
+    ConversionRejected,
+)
+from domain.events.deposits import (
+    DepositAuthorised,
+    DepositAwaitingPlayer,
+    DepositBlocked,
+    DepositCancelled,
+    DepositCompleted,
+    DepositConcernsReviewed,
+    DepositCreated,
+    DepositDisputeTracked,
+    DepositExpired,
+    DepositRefundTracked,
+    DepositVoided,
+)
+from domain.events.disputes import (
+    DisputeAccepted,
+    DisputeAcknowledged,
+    DisputeAnswerDelayed,
+    DisputeEvidenceDue,
+    DisputeEvidenceSubmitted,
+    DisputeExpired,
+    DisputeFundsReinstated,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeNewsNoted,
+    DisputeOpened,
+    DisputeWithdrawn,
+    DisputeWon,
+)
+from domain.events.notices import (
+    DisputeNoticeReceived,
+    NoticeUnmatched,
+    ProviderNoticeReceived,
+)
+from domain.events.players import (
+    ExclusionEnded,
+    HoldLifted,
+    HoldPlaced,
+    InstrumentRegistered,
+    LimitSet,
+    PlayerExcluded,
+    PlayerRegistered,
+    VerificationChanged,
+    WagerRecorded,
+)
+from domain.events.policies import (
+    ApprovalPolicyProposed,
+    ApprovalPolicyPublished,
+    ApprovalTerms,
+    ApprovalTier,
+    Rate,
+    RateTablePublished,
+)
+from domain.events.provider_traffic import (
+    NoticeNoted,
+    ResolutionProposed,
+    ReviewOpened,
+    TransactionFailed,
+    TransactionPending,
+    TransactionResolved,
+    TransactionSubmitted,
+    TransactionUnknown,
+)
+from domain.events.providers import (
+    ProviderPaused,
+    ProviderRegistered,
+    ProviderResumed,
+)
+from domain.events.refunds import (
+    RefundApprovalAwaited,
+    RefundApproved,
+    RefundCancelled,
+    RefundRejected,
+    RefundRequested,
+    RefundReversed,
+    RefundSucceeded,
+)
+from domain.events.withdrawals import (
+    WithdrawalAmended,
+    WithdrawalApprovalGiven,
+    WithdrawalApproved,
+    WithdrawalCancelled,
+    WithdrawalHeld,
+    WithdrawalInformationProvided,
+    WithdrawalInformationRequested,
+    WithdrawalPaid,
+    WithdrawalProcessing,
+    WithdrawalQueued,
+    WithdrawalRecalled,
+    WithdrawalRejected,
+    WithdrawalReleased,
+    WithdrawalRequested,
+    WithdrawalReturned,
+    WithdrawalScored,
+    WithdrawalScreened,
+    WithdrawalScreeningStarted,
+)
+
+ProviderEvidence = (
+    TransactionSubmitted
+    | TransactionPending
+    | TransactionUnknown
+    | TransactionFailed
+    | NoticeNoted
+    | ReviewOpened
+    | ResolutionProposed
+    | TransactionResolved
+)
+"""What any transaction shares that a provider carries out."""
+
+DepositEvent = (
+    DepositCreated
+    | DepositBlocked
+    | DepositAwaitingPlayer
+    | DepositAuthorised
+    | DepositCompleted
+    | DepositVoided
+    | DepositExpired
+    | DepositCancelled
+    | DepositRefundTracked
+    | DepositDisputeTracked
+    | DepositConcernsReviewed
+    | ProviderEvidence
+)
+
+WithdrawalEvent = (
+    WithdrawalRequested
+    | WithdrawalAmended
+    | WithdrawalScored
+    | WithdrawalScreeningStarted
+    | WithdrawalScreened
+    | WithdrawalApprovalGiven
+    | WithdrawalApproved
+    | WithdrawalRejected
+    | WithdrawalInformationRequested
+    | WithdrawalInformationProvided
+    | WithdrawalHeld
+    | WithdrawalReleased
+    | WithdrawalQueued
+    | WithdrawalRecalled
+    | WithdrawalProcessing
+    | WithdrawalPaid
+    | WithdrawalReturned
+    | WithdrawalCancelled
+    | ProviderEvidence
+)
+
+RefundEvent = (
+    RefundRequested
+    | RefundApprovalAwaited
+    | RefundApproved
+    | RefundRejected
+    | RefundCancelled
+    | RefundSucceeded
+    | RefundReversed
+    | ProviderEvidence
+)
+
+ConversionEvent = (
+    ConversionQuoted
+    | ConversionExpired
+    | ConversionAccepted
+    | ConversionRejected
+    | ConversionExecuted
+    | ProviderEvidence
+)
+
+DisputeEvent = (
+    DisputeOpened
+    | DisputeEvidenceDue
+    | DisputeEvidenceSubmitted
+    | DisputeAccepted
+    | DisputeAcknowledged
+    | DisputeAnswerDelayed
+    | DisputeExpired
+    | DisputeWon
+    | DisputeLost
+    | DisputeWithdrawn
+    | DisputeFundsWithdrawn
+    | DisputeFundsReinstated
+    | DisputeNewsNoted
+)
+
+AdjustmentEvent = AdjustmentRequested | AdjustmentApproved | AdjustmentRejected
+
+NoticeEvent = ProviderNoticeReceived | DisputeNoticeReceived | NoticeUnmatched
+
+PlayerEvent = (
+    PlayerRegistered
+    | VerificationChanged
+    | LimitSet
+    | InstrumentRegistered
+    | PlayerExcluded
+    | ExclusionEnded
+    | HoldPlaced
+    | HoldLifted
+)
+
+WagerEvent = WagerRecorded
+
+ProviderEvent = ProviderRegistered | ProviderPaused | ProviderResumed
+
+PolicyEvent = ApprovalPolicyProposed | ApprovalPolicyPublished
+
+RatesEvent = RateTablePublished
+
+LedgerEvent = (
+    DepositEvent
+    | WithdrawalEvent
+    | RefundEvent
+    | ConversionEvent
+    | DisputeEvent
+    | AdjustmentEvent
+    | NoticeEvent
+    | PlayerEvent
+    | WagerEvent
+    | ProviderEvent
+    | PolicyEvent
+    | RatesEvent
+)
+
+EVENT_TYPES: tuple[type[LedgerEvent], ...] = get_args(LedgerEvent)
+"""Every event type, in the order of this file."""
+
+__all__ = [
+    "EVENT_TYPES",
+    "AdjustmentApproved",
+    "AdjustmentEvent",
+    "AdjustmentRejected",
+    "AdjustmentRequested",
+    "ApprovalPolicyProposed",
+    "ApprovalPolicyPublished",
+    "ApprovalTerms",
+    "ApprovalTier",
+    "CommandedEvent",
+    "ConversionAccepted",
+    "ConversionEvent",
+    "ConversionExecuted",
+    "ConversionExpired",
+    "ConversionQuoted",
+    "ConversionRejected",
+    "Count",
+    "DepositAuthorised",
+    "DepositAwaitingPlayer",
+    "DepositBlocked",
+    "DepositCancelled",
+    "DepositCompleted",
+    "DepositConcernsReviewed",
+    "DepositCreated",
+    "DepositDisputeTracked",
+    "DepositEvent",
+    "DepositExpired",
+    "DepositRefundTracked",
+    "DepositVoided",
+    "DisputeAccepted",
+    "DisputeAcknowledged",
+    "DisputeAnswerDelayed",
+    "DisputeEvent",
+    "DisputeEvidenceDue",
+    "DisputeEvidenceSubmitted",
+    "DisputeExpired",
+    "DisputeFundsReinstated",
+    "DisputeFundsWithdrawn",
+    "DisputeLost",
+    "DisputeNewsNoted",
+    "DisputeNoticeReceived",
+    "DisputeOpened",
+    "DisputeWithdrawn",
+    "DisputeWon",
+    "Event",
+    "ExclusionEnded",
+    "Header",
+    "HoldLifted",
+    "HoldPlaced",
+    "InstrumentRegistered",
+    "LedgerEvent",
+    "LimitSet",
+    "Move",
+    "NoticeEvent",
+    "NoticeNoted",
+    "NoticeUnmatched",
+    "PlannedLeg",
+    "PlayerEvent",
+    "PlayerExcluded",
+    "PlayerRegistered",
+    "PolicyEvent",
+    "ProviderEvent",
+    "ProviderEvidence",
+    "ProviderNoticeReceived",
+    "ProviderPaused",
+    "ProviderRegistered",
+    "ProviderResumed",
+    "Rate",
+    "RateTablePublished",
+    "RatesEvent",
+    "RefundApprovalAwaited",
+    "RefundApproved",
+    "RefundCancelled",
+    "RefundEvent",
+    "RefundRejected",
+    "RefundRequested",
+    "RefundReversed",
+    "RefundSucceeded",
+    "ResolutionProposed",
+    "ReviewOpened",
+    "TransactionFailed",
+    "TransactionPending",
+    "TransactionResolved",
+    "TransactionSubmitted",
+    "TransactionUnknown",
+    "VerificationChanged",
+    "WagerEvent",
+    "WagerRecorded",
+    "WithdrawalAmended",
+    "WithdrawalApprovalGiven",
+    "WithdrawalApproved",
+    "WithdrawalCancelled",
+    "WithdrawalEvent",
+    "WithdrawalHeld",
+    "WithdrawalInformationProvided",
+    "WithdrawalInformationRequested",
+    "WithdrawalPaid",
+    "WithdrawalProcessing",
+    "WithdrawalQueued",
+    "WithdrawalRecalled",
+    "WithdrawalRejected",
+    "WithdrawalReleased",
+    "WithdrawalRequested",
+    "WithdrawalReturned",
+    "WithdrawalScored",
+    "WithdrawalScreened",
+    "WithdrawalScreeningStarted",
+]

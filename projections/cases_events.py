@@ -1,0 +1,196 @@
+"""What each event means for the cases people have to decide, by type."""
+
+from typing import get_args
+
+from domain.events import (
+    AdjustmentApproved,
+    AdjustmentRejected,
+    AdjustmentRequested,
+    ApprovalPolicyProposed,
+    ApprovalPolicyPublished,
+    ConversionAccepted,
+    ConversionExecuted,
+    ConversionExpired,
+    ConversionQuoted,
+    ConversionRejected,
+    DepositAuthorised,
+    DepositAwaitingPlayer,
+    DepositBlocked,
+    DepositCancelled,
+    DepositCompleted,
+    DepositConcernsReviewed,
+    DepositCreated,
+    DepositDisputeTracked,
+    DepositExpired,
+    DepositRefundTracked,
+    DepositVoided,
+    DisputeAccepted,
+    DisputeAcknowledged,
+    DisputeAnswerDelayed,
+    DisputeEvidenceDue,
+    DisputeEvidenceSubmitted,
+    DisputeExpired,
+    DisputeFundsReinstated,
+    DisputeFundsWithdrawn,
+    DisputeLost,
+    DisputeNewsNoted,
+    DisputeNoticeReceived,
+    DisputeOpened,
+    DisputeWithdrawn,
+    DisputeWon,
+    ExclusionEnded,
+    HoldLifted,
+    HoldPlaced,
+    InstrumentRegistered,
+    LimitSet,
+    NoticeNoted,
+    NoticeUnmatched,
+    PlayerExcluded,
+    PlayerRegistered,
+    ProviderNoticeReceived,
+    ProviderPaused,
+    ProviderRegistered,
+    ProviderResumed,
+    RateTablePublished,
+    RefundApprovalAwaited,
+    RefundApproved,
+    RefundCancelled,
+    RefundRejected,
+    RefundRequested,
+    RefundReversed,
+    RefundSucceeded,
+    ResolutionProposed,
+    ReviewOpened,
+    TransactionFailed,
+    TransactionPending,
+    TransactionResolved,
+    TransactionSubmitted,
+    TransactionUnknown,
+    VerificationChanged,
+    WagerRecorded,
+    WithdrawalAmended,
+    WithdrawalApprovalGiven,
+    WithdrawalApproved,
+    WithdrawalCancelled,
+    WithdrawalHeld,
+    WithdrawalInformationProvided,
+    WithdrawalInformationRequested,
+    WithdrawalPaid,
+    WithdrawalProcessing,
+    WithdrawalQueued,
+    WithdrawalRecalled,
+    WithdrawalRejected,
+    WithdrawalReleased,
+    WithdrawalRequested,
+    WithdrawalReturned,
+    WithdrawalScored,
+    WithdrawalScreened,
+    WithdrawalScreeningStarted,
+)
+
+ChangesNoCase = (
+    DepositBlocked
+    | DepositAwaitingPlayer
+    | DepositAuthorised
+    | DepositVoided
+    | DepositExpired
+    | DepositCancelled
+    | DepositDisputeTracked
+    | DepositRefundTracked
+    | WithdrawalScreeningStarted
+    | WithdrawalProcessing
+    | RefundSucceeded
+    | RefundReversed
+    | ConversionExpired
+    | ConversionAccepted
+    | ConversionRejected
+    | ConversionExecuted
+    | DisputeAnswerDelayed
+    | TransactionPending
+    | TransactionUnknown
+    | NoticeNoted
+    | ProviderNoticeReceived
+    | DisputeNoticeReceived
+    | NoticeUnmatched
+    | PlayerRegistered
+    | VerificationChanged
+    | LimitSet
+    | InstrumentRegistered
+    | PlayerExcluded
+    | ExclusionEnded
+    | HoldPlaced
+    | HoldLifted
+    | WagerRecorded
+    | ProviderRegistered
+    | ProviderPaused
+    | ProviderResumed
+    | ApprovalPolicyProposed
+    | ApprovalPolicyPublished
+    | RateTablePublished
+)
+OpensCase = (
+    DepositCreated
+    | WithdrawalRequested
+    | RefundRequested
+    | ConversionQuoted
+    | DisputeOpened
+    | AdjustmentRequested
+)
+"""The first of a transaction; a dispute may open again, at the next stage."""
+
+OfPayouts = (
+    WithdrawalAmended
+    | WithdrawalScored
+    | WithdrawalScreened
+    | WithdrawalApprovalGiven
+    | WithdrawalApproved
+    | WithdrawalInformationRequested
+    | WithdrawalHeld
+    | WithdrawalInformationProvided
+    | WithdrawalReleased
+    | WithdrawalRecalled
+    | WithdrawalRejected
+    | WithdrawalCancelled
+    | WithdrawalQueued
+    | WithdrawalPaid
+    | WithdrawalReturned
+    | TransactionSubmitted
+    | TransactionFailed
+    | ReviewOpened
+    | ResolutionProposed
+    | TransactionResolved
+)
+"""What may change for whom a withdrawal waits."""
+
+ChangesCase = (
+    DepositCompleted
+    | RefundApprovalAwaited
+    | DisputeEvidenceDue
+    | DisputeFundsWithdrawn
+    | DisputeFundsReinstated
+    | DisputeNewsNoted
+    | ReviewOpened
+    | ResolutionProposed
+)
+EndsWait = (
+    DepositConcernsReviewed
+    | RefundApproved
+    | RefundRejected
+    | RefundCancelled
+    | DisputeEvidenceSubmitted
+    | DisputeAccepted
+    | DisputeAcknowledged
+    | DisputeExpired
+    | DisputeWon
+    | DisputeLost
+    | DisputeWithdrawn
+    | AdjustmentApproved
+    | AdjustmentRejected
+    | TransactionResolved
+)
+"""People have decided, or no longer need to."""
+
+LeavesOthers = TransactionSubmitted | TransactionFailed
+"""What changes withdrawals only, although it happens to any kind."""
+
+IGNORED: frozenset[type] = frozenset(get_args(ChangesNoCase))

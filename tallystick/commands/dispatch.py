@@ -1,0 +1,386 @@
+"""What goes out to providers, and what is decided before it does: asked for by workers only.
+
+Each step is recorded before its effect, and may be asked for again after a crash: what has been
+done is recognised and not done twice.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+from uuid import UUID
+
+from domain.adjustment import Adjustment
+from domain.conversion import (
+    Conversion,
+    ConversionStatus,
+    expire_conversion,
+    submit_conversion,
+)
+from domain.counters import deposited_counter, wagered_counter
+from domain.deposit import Deposit, DepositStatus, submit_deposit
+from domain.dispute import (
+    Dispute,
+    DisputeStatus,
+    answer_acknowledged,
+    answer_delayed,
+    answer_report,
+    expire_dispute,
+)
+from domain.errors import InvalidTransition, RateMissing
+from domain.events import LedgerEvent
+from domain.legs import Leg, LegStatus, find_leg
+from domain.money import Money
+from domain.outcomes import DisputeReport, Outcome
+from domain.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
+from domain.rates import RateTable, Rounding, exchange, fold_rates, rates_stream
+from domain.refund import Refund, RefundStatus, submit_refund
+from domain.transactions import Transaction
+from domain.withdrawal import Withdrawal
+from domain.withdrawal_decisions import retry_withdrawal, screen_withdrawal, submit_withdrawal
+from tallystick.commands.handling import Drafted, Handling
+from tallystick.providers.protocol import (
+    ConversionSubmission,
+    DisputeAnswer,
+    RefundSubmission,
+    Submission,
+)
+
+_MAY_NEVER_HAVE_ARRIVED = frozenset(
+    {
+        DepositStatus.SUBMITTED,
+        DepositStatus.UNKNOWN,
+        LegStatus.SUBMITTED,
+        LegStatus.UNKNOWN,
+        LegStatus.PROCESSING,
+        RefundStatus.SUBMITTED,
+        RefundStatus.UNKNOWN,
+        RefundStatus.PENDING,
+        ConversionStatus.SUBMITTED,
+        ConversionStatus.UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One submission to a provider that has been recorded, and what is to be sent."""
+
+    transaction_id: UUID
+    reference: str
+    provider: str
+    is_deposit: bool
+    """The player pays; any other submission without more to it is a payout."""
+    submission: Submission | RefundSubmission | ConversionSubmission
+    may_never_have_arrived: bool
+    """It may be sent again under its own reference, which the provider takes for the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingAnswer:
+    """Our answer to a dispute, as it is sent."""
+
+    provider: str
+    answer: DisputeAnswer
+    report: DisputeReport
+    """What the provider's having it is recorded as: of the stage that was answered."""
+
+
+class Dispatch:
+    """Decides what leaves, and records that it does."""
+
+    def __init__(self, handling: Handling, call_timeout_seconds: float) -> None:
+        """`call_timeout_seconds` is what providers get to answer a call."""
+        self._handling = handling
+        self._call_timeout_seconds = call_timeout_seconds
+
+    # --- attempts -------------------------------------------------------------------------------
+
+    def submit(self, transaction_id: UUID, leg: int = 0) -> Attempt | None:
+        """Record that an attempt begins; None where it must not be sent, or not yet.
+
+        A payout or refund whose provider is paused stays where it is; a deposit's player is not
+        kept waiting, and the deposit is blocked.
+
+        Raises:
+            InvalidTransition: it has begun already, or was given up.
+        """
+
+        def decide(state: Transaction) -> Drafted | None:
+            match state:
+                case Deposit():
+                    return self._submit_deposit(state)
+                case Withdrawal():
+                    return self._submit_leg(state, leg)
+                case Refund():
+                    return self._submit_refund(state)
+                case Conversion():
+                    return self._submit_conversion(state)
+                case Dispute() | Adjustment():
+                    raise InvalidTransition(state.status, "submitted")
+                case _:
+                    assert_never(state)
+
+        written = self._handling.change_any(transaction_id, decide)
+        if written is None:
+            return None
+        state = written.transaction
+        sent = find_leg(state.legs, leg).reference if isinstance(state, Withdrawal) else None
+        open_now = self._attempt(state, sent or state.reference)
+        return open_now if open_now and open_now.may_never_have_arrived else None
+
+    def _submit_deposit(self, state: Deposit) -> Drafted:
+        provider = self._handling.provider(state.provider)
+        player = self._handling.known_player(state.player_id)
+        command = self._handling.unattended("system:dispatcher", state.id, state.version)
+        return Drafted(
+            events=(submit_deposit(state, command, player=player, provider=provider),),
+            unchanged={provider.id: provider.version, player.id: player.version},
+        )
+
+    def _submit_leg(self, state: Withdrawal, number: int) -> Drafted | None:
+        provider = self._handling.provider(find_leg(state.legs, number).provider)
+        if provider.paused:
+            self._handling.outdated(provider.id)
+            return None
+        player = self._handling.known_player(state.player_id)
+        command = self._handling.unattended("system:dispatcher", state.id, state.version)
+        submitted = submit_withdrawal(state, command, leg=number, player=player, provider=provider)
+        return Drafted(
+            events=(submitted,),
+            unchanged={provider.id: provider.version, player.id: player.version},
+        )
+
+    def _submit_refund(self, state: Refund) -> Drafted | None:
+        provider = self._handling.provider(state.provider)
+        if provider.paused:
+            self._handling.outdated(provider.id)
+            return None
+        deposit = self._handling.deposit(state.deposit_id)
+        command = self._handling.unattended("system:dispatcher", state.id, state.version)
+        events = submit_refund(state, command, deposit=deposit, provider=provider)
+        unchanged = {provider.id: provider.version}
+        if all(event.originator_id != deposit.id for event in events):
+            unchanged[deposit.id] = deposit.version
+        return Drafted(events=events, unchanged=unchanged)
+
+    def _submit_conversion(self, state: Conversion) -> Drafted:
+        provider = self._handling.provider(state.provider or "")
+        command = self._handling.unattended("system:dispatcher", state.id, state.version)
+        return Drafted(
+            events=(submit_conversion(state, command, provider=provider),),
+            unchanged={provider.id: provider.version},
+        )
+
+    def attempt(self, transaction_id: UUID, leg: int = 0) -> Attempt | None:
+        """The latest attempt, as it was sent; None where nothing has been.
+
+        Raises:
+            TransactionNotFound: there is no such transaction.
+        """
+        state = self._handling.transaction(transaction_id)
+        if isinstance(state, Withdrawal):
+            return self._attempt(state, find_leg(state.legs, leg).reference)
+        return self._attempt(state, state.reference)
+
+    def _attempt(self, state: Transaction, reference: str | None) -> Attempt | None:
+        if reference is None:
+            return None
+        match state:
+            case Deposit():
+                return self._payment(state, reference, state, DepositStatus(state.status))
+            case Withdrawal():
+                leg = next(leg for leg in state.legs if leg.reference == reference)
+                return self._payment(state, reference, leg, leg.status)
+            case Refund():
+                return self._refund(state, reference)
+            case Conversion():
+                return self._conversion(state, reference)
+            case Dispute() | Adjustment():
+                return None
+            case _:
+                assert_never(state)
+
+    def _payment(
+        self,
+        state: Deposit | Withdrawal,
+        reference: str,
+        part: Deposit | Leg,
+        status: DepositStatus | LegStatus,
+    ) -> Attempt:
+        return Attempt(
+            transaction_id=state.id,
+            reference=reference,
+            provider=part.provider,
+            is_deposit=isinstance(state, Deposit),
+            submission=Submission(
+                reference=reference,
+                player_id=str(state.player_id),
+                method=part.method,
+                amount=part.amount,
+                instrument=part.instrument,
+                timeout_seconds=self._call_timeout_seconds,
+            ),
+            may_never_have_arrived=status in _MAY_NEVER_HAVE_ARRIVED,
+        )
+
+    def _refund(self, state: Refund, reference: str) -> Attempt:
+        deposit = self._handling.deposit(state.deposit_id)
+        return Attempt(
+            transaction_id=state.id,
+            reference=reference,
+            provider=state.provider,
+            is_deposit=False,
+            submission=RefundSubmission(
+                reference=reference,
+                deposit_reference=deposit.reference or "",
+                deposit_provider_reference=deposit.provider_reference,
+                amount=state.amount,
+                timeout_seconds=self._call_timeout_seconds,
+            ),
+            may_never_have_arrived=state.status in _MAY_NEVER_HAVE_ARRIVED,
+        )
+
+    def _conversion(self, state: Conversion, reference: str) -> Attempt:
+        return Attempt(
+            transaction_id=state.id,
+            reference=reference,
+            provider=state.provider or "",
+            is_deposit=False,
+            submission=ConversionSubmission(
+                reference=reference,
+                quote_reference=state.quote_reference or "",
+                source=state.amount,
+                target=state.target,
+                timeout_seconds=self._call_timeout_seconds,
+            ),
+            may_never_have_arrived=state.status in _MAY_NEVER_HAVE_ARRIVED,
+        )
+
+    # --- withdrawals ----------------------------------------------------------------------------
+
+    def screen(self, withdrawal_id: UUID) -> None:
+        """Check a withdrawal against the policy.
+
+        Raises:
+            InvalidTransition: it has been screened.
+        """
+
+        def decide(state: Withdrawal) -> Drafted | None:
+            player = self._handling.known_player(state.player_id)
+            policy: Policy | None = self._handling.ledger.remembered(policy_stream(), fold_policy)
+            currency = state.amount.currency
+            deposited = deposited_counter(player.id, currency)
+            wagered = wagered_counter(player.id, currency)
+            counted = self._handling.ledger.balances([deposited, wagered])
+            command = self._handling.unattended("system:screening", state.id, state.version)
+            in_force = policy or DEFAULT_POLICY
+            events = screen_withdrawal(
+                state,
+                command,
+                player=player,
+                policy=in_force,
+                in_policy_currency=self._converted(state.amount, in_force.terms.currency),
+                deposited_minor=counted[deposited],
+                wagered_minor=counted[wagered],
+            )
+            return Drafted(
+                events=events,
+                unchanged={
+                    player.id: player.version,
+                    policy_stream(): policy.version if policy else 0,
+                },
+            )
+
+        self._handling.change(withdrawal_id, Withdrawal, decide)
+
+    def _converted(self, amount: Money, currency: str) -> Money | None:
+        """The amount at the rate of the latest table; None where there is no rate."""
+        if amount.currency == currency:
+            return amount
+        table: RateTable | None = self._handling.ledger.load(rates_stream(), fold_rates)
+        if table is None:
+            return None
+        try:
+            rate = table.rate(amount.currency, currency)
+        except RateMissing:
+            return None
+        return exchange(amount, currency, rate, Rounding.HALF_EVEN)
+
+    def retry(self, withdrawal_id: UUID, leg: int) -> None:
+        """Queue the next attempt of a leg whose last one failed.
+
+        Raises:
+            InvalidTransition: it is not waiting for one.
+        """
+
+        def decide(state: Withdrawal) -> Drafted | None:
+            command = self._handling.unattended("system:dispatcher", state.id, state.version)
+            return Drafted.of(retry_withdrawal(state, command, leg=leg))
+
+        self._handling.change(withdrawal_id, Withdrawal, decide)
+
+    # --- what runs out --------------------------------------------------------------------------
+
+    def expire(self, transaction_id: UUID) -> None:
+        """End a quote that nobody took, or the time for evidence that nobody gave, if it is over.
+
+        Raises:
+            InvalidTransition: it is nothing that runs out.
+        """
+
+        def decide(state: Transaction) -> Drafted | None:
+            command = self._handling.unattended("system:clock", state.id, state.version)
+            events: LedgerEvent | tuple[LedgerEvent, ...] | None
+            match state:
+                case Conversion():
+                    events = expire_conversion(state, command)
+                case Dispute():
+                    deposit = self._handling.deposit(state.deposit_id)
+                    events = expire_dispute(state, command, deposit=deposit)
+                case _:
+                    raise InvalidTransition(state.status, "expired")
+            return Drafted.of(events)
+
+        self._handling.change_any(transaction_id, decide)
+
+    # --- answers to disputes --------------------------------------------------------------------
+
+    def dispute_answer(self, dispute_id: UUID) -> PendingAnswer | None:
+        """Our answer, where there is one that the provider does not have yet.
+
+        Raises:
+            TransactionNotFound: there is no such transaction.
+        """
+        state = self._handling.transaction(dispute_id)
+        if not isinstance(state, Dispute) or not state.answer_due:
+            return None
+        return PendingAnswer(
+            provider=state.provider,
+            answer=DisputeAnswer(
+                dispute_reference=state.dispute_reference,
+                stage=state.stage,
+                accept=state.status is DisputeStatus.ACCEPTED,
+                note=state.answer_note,
+                documents=state.documents,
+                timeout_seconds=self._call_timeout_seconds,
+            ),
+            report=answer_report(state),
+        )
+
+    def dispute_answered(self, dispute_id: UUID, sent: PendingAnswer, outcome: Outcome) -> None:
+        """Record that the provider has our answer, or when it is told again."""
+
+        def decide(state: Dispute) -> Drafted | None:
+            command = self._handling.unattended("system:dispatcher", state.id, state.version)
+            if outcome is Outcome.ACCEPTED:
+                return Drafted.of(answer_acknowledged(state, command, sent.report))
+            provider = self._handling.provider(state.provider)
+            return Drafted.of(
+                answer_delayed(
+                    state,
+                    command,
+                    outcome=outcome,
+                    delays_seconds=provider.poll_delays_seconds,
+                )
+            )
+
+        self._handling.change(dispute_id, Dispute, decide)

@@ -1,0 +1,233 @@
+"""Commands about players: who they are and what they may do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain.commands import Command, repeated
+from domain.counters import Window, limit_counter
+from domain.errors import NothingToChange
+from domain.events import LedgerEvent, WagerRecorded
+from domain.holds import lift_hold, place_hold
+from domain.limits import set_limit
+from domain.money import Money
+from domain.player import (
+    HoldKind,
+    Player,
+    Verification,
+    change_verification,
+    register_player,
+    set_exclusion,
+)
+from domain.wagers import record_wager
+from tallystick.commands.errors import PlayerNotFound
+from tallystick.commands.handling import Caller, Handling, project_player
+from tallystick.commands.streams import change_stream
+from tallystick.eventstore.append import Receipt
+from tallystick.eventstore.errors import VersionConflict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wagered:
+    """A report of turnover as it was recorded."""
+
+    event: WagerRecorded
+    receipt: Receipt
+    replayed: bool
+
+
+class PlayerCommands:
+    """What staff and platforms do with players."""
+
+    def __init__(self, handling: Handling) -> None:
+        self._handling = handling
+
+    def get(self, player_id: UUID) -> Player:
+        """The player as they are now.
+
+        Raises:
+            PlayerNotFound: there is none under this id.
+        """
+        player = self._handling.ledger.load(player_id, project_player)
+        if player is None:
+            raise PlayerNotFound(player_id)
+        return player
+
+    def register(
+        self,
+        player_id: UUID,
+        *,
+        verification: Verification,
+        jurisdiction: str | None,
+        time_zone: str,
+        caller: Caller,
+    ) -> Player:
+        """Make a player known, or change what is known of them.
+
+        Raises:
+            PlayerNotFound: something else has this id.
+            CommandReused: the key was used before, with another request.
+        """
+        request = {
+            "id": player_id,
+            "verification": verification,
+            "jurisdiction": jurisdiction,
+            "time_zone": time_zone,
+        }
+        command = self._handling.command(caller, "register-player", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            if player is None:
+                return register_player(
+                    player_id,
+                    command,
+                    jurisdiction=jurisdiction,
+                    verification=verification,
+                    time_zone=time_zone,
+                )
+            try:
+                return change_verification(
+                    player,
+                    command,
+                    verification=verification,
+                    jurisdiction=jurisdiction,
+                    time_zone=time_zone,
+                )
+            except NothingToChange:
+                return None
+
+        return change_stream(self._handling, player_id, project_player, command, decide)
+
+    def exclude(
+        self,
+        player_id: UUID,
+        *,
+        excluded: bool,
+        reason: str,
+        until: datetime | None = None,
+        caller: Caller,
+    ) -> Player:
+        """Begin, lengthen or end the player's exclusion from deposits.
+
+        Raises:
+            PlayerNotFound, NothingToChange, ExclusionRunning, CommandReused.
+        """
+        request = {"id": player_id, "excluded": excluded, "reason": reason, "until": until}
+        command = self._handling.command(caller, "exclude-player", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            return set_exclusion(
+                _there(player, player_id), command, excluded=excluded, reason=reason, until=until
+            )
+
+        return change_stream(self._handling, player_id, project_player, command, decide)
+
+    def hold(self, player_id: UUID, *, reason: str, caller: Caller) -> Player:
+        """Stop the player's payouts; what kind of hold it is follows from the caller's role.
+
+        Raises:
+            PlayerNotFound, NothingToChange, RoleNotAllowed, CommandReused.
+        """
+        request = {"id": player_id, "reason": reason}
+        command = self._handling.command(caller, "hold-player", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            return place_hold(_there(player, player_id), command, reason=reason)
+
+        return change_stream(self._handling, player_id, project_player, command, decide)
+
+    def lift_hold(self, player_id: UUID, *, kind: HoldKind, reason: str, caller: Caller) -> Player:
+        """Lift one hold; payouts leave again when there is no other.
+
+        Raises:
+            PlayerNotFound, NothingToChange, HoldNotYours, CommandReused.
+        """
+        request = {"id": player_id, "kind": kind, "reason": reason}
+        command = self._handling.command(caller, "lift-hold", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            return lift_hold(_there(player, player_id), command, kind=kind, reason=reason)
+
+        return change_stream(self._handling, player_id, project_player, command, decide)
+
+    # --- limits ---------------------------------------------------------------------------------
+
+    def set_limit(
+        self,
+        player_id: UUID,
+        *,
+        window: Window,
+        currency: str,
+        limit_minor: int | None,
+        caller: Caller,
+    ) -> Player:
+        """Set how much the player may pay in per window: less at once, more later.
+
+        Raises:
+            PlayerNotFound, NothingToChange, LimitInvalid, CommandReused.
+        """
+        request = {
+            "id": player_id,
+            "window": window,
+            "currency": currency,
+            "limit_minor": limit_minor,
+        }
+        command = self._handling.command(caller, "set-limit", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            return set_limit(
+                _there(player, player_id),
+                command,
+                window=window,
+                currency=currency,
+                limit_minor=limit_minor,
+            )
+
+        return change_stream(self._handling, player_id, project_player, command, decide)
+
+    def used_minor(self, player: Player, currency: str) -> Mapping[Window, int]:
+        """What counts towards each limit by now, in minor units of `currency`."""
+        today = self._handling.today(player)
+        counters = {w: limit_counter(player.id, w, currency, today) for w in Window}
+        balances = self._handling.ledger.balances(list(counters.values()))
+        return {window: balances[counter] for window, counter in counters.items()}
+
+    # --- turnover -------------------------------------------------------------------------------
+
+    def record_wager(
+        self, player_id: UUID, *, amount: Money, metadata: Mapping[str, str], caller: Caller
+    ) -> Wagered:
+        """Record turnover that the platform reports.
+
+        Raises:
+            PlayerNotFound: there is none under this id.
+            CommandReused: the key was used before, with another request.
+        """
+        request = {"id": player_id, "amount": amount, "metadata": metadata}
+        command = self._handling.command(caller, "record-wager", request)
+        self._handling.known_player(player_id)
+        wager_id = command.command_id
+        event = record_wager(
+            wager_id, command, player_id=player_id, amount=amount, metadata=metadata
+        )
+        try:
+            receipt = self._handling.ledger.append([event])
+        except VersionConflict:
+            return self._recorded(wager_id, command)
+        return Wagered(event=event, receipt=receipt, replayed=False)
+
+    def _recorded(self, wager_id: UUID, command: Command) -> Wagered:
+        """The answer that was given first."""
+        event = self._handling.ledger.history(wager_id)[0]
+        assert isinstance(event, WagerRecorded)  # noqa: S101  (the id is of this operation)
+        repeated({event.command_id: event.request_digest}, command)
+        return Wagered(
+            event=event, receipt=self._handling.ledger.receipt(wager_id, 1), replayed=True
+        )
+
+
+def _there(player: Player | None, player_id: UUID) -> Player:
+    if player is None:
+        raise PlayerNotFound(player_id)
+    return player

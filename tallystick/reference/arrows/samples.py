@@ -1,0 +1,98 @@
+"""Who and what is tried: one command, two people, a player, a provider, a deposit, reports."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from domain import player as players
+from domain import provider as providers
+from domain.attempts import reference
+from domain.commands import Command
+from domain.deposit import Deposit, create_deposit, evolve_deposit, submit_deposit
+from domain.deposit_reports import hear_deposit
+from domain.limits import deposit_counts
+from domain.money import Money
+from domain.outcomes import DeclineCode, Evidence, Outcome, Source
+
+STREAM: Final = UUID(int=1)
+"""Of the transaction that is explored."""
+
+SAMPLE_ID: Final = UUID(int=2)
+"""Of the player."""
+
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+TIME_IS_UP: Final = NOW + timedelta(days=365)
+INSTRUMENT: Final = "fingerprint"
+AMOUNT: Final = Money(10_000, "EUR")
+
+
+def command(
+    actor: str = "system:reference", *, now: datetime = NOW, number: int = 3, role: str = ""
+) -> Command:
+    return Command(now=now, actor=actor, command_id=UUID(int=number), request_digest="", role=role)
+
+
+ANN: Final = command("operator:ann", number=4, role="fraud")
+BEN: Final = command("operator:ben", number=5, role="finance")
+CLEO: Final = command("operator:cleo", number=6, role="compliance")
+
+PROVIDER: Final = providers.evolve_provider(
+    None,
+    providers.register_provider(
+        "provider", command(), adapter="simulator", poll_delays_seconds=(10, 10)
+    ),
+)
+PAUSED: Final = replace(PROVIDER, paused=True)
+
+PLAYER: Final = players.evolve_player(
+    None,
+    players.register_player(SAMPLE_ID, command(), verification=players.Verification.FULL),
+)
+HELD: Final = replace(PLAYER, holds=frozenset({players.HoldKind.PAYMENT}))
+EXCLUDED: Final = replace(PLAYER, excluded=True)
+
+LIMIT_COUNTS: Final = deposit_counts(SAMPLE_ID, AMOUNT, NOW.date())
+
+
+def deposit_completed(deposit_id: UUID) -> Deposit:
+    """A deposit that has been credited, by the decisions that lead there."""
+    (created,) = create_deposit(
+        *(deposit_id, command()),
+        player=PLAYER,
+        provider=PROVIDER,
+        method="card",
+        amount=AMOUNT,
+        instrument=INSTRUMENT,
+        metadata={},
+        counts=LIMIT_COUNTS,
+    )
+    state = evolve_deposit(None, created)
+    state = evolve_deposit(
+        state, submit_deposit(state, command(), player=PLAYER, provider=PROVIDER)
+    )
+    said = Evidence(
+        source=Source.NOTICE, outcome=Outcome.SUCCEEDED, reference=reference(deposit_id, 1)
+    )
+    completed = hear_deposit(state, command(), said, provider=PROVIDER)
+    return evolve_deposit(state, completed) if completed else state
+
+
+def reports(amount: Money, attempts: Mapping[int, Iterable[Source]]) -> Iterator[Evidence]:
+    """Everything a provider can say about these attempts, in these ways.
+
+    The amount matters only where money is said to have moved: there it is also another one.
+    """
+    other = replace(amount, amount=amount.amount + 1)
+    for attempt, sources in attempts.items():
+        for source in sources:
+            for outcome in Outcome:
+                said = Evidence(
+                    source=source, outcome=outcome, reference=reference(STREAM, attempt)
+                )
+                yield said
+                if outcome in (Outcome.SUCCEEDED, Outcome.RETURNED):
+                    yield replace(said, amount=other)
+                if outcome is Outcome.DECLINED:
+                    yield replace(said, decline_code=DeclineCode.PROVIDER_ERROR)

@@ -1,0 +1,264 @@
+"""Refunds of one deposit, in any order and whatever the provider reports.
+
+The books, the instrument's counter and the deposit's claims tell the same story at every step,
+and refunds together never take more of the player's money than the deposit captured.
+"""
+
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from domain.accounts import available, clearing, reserved, suspense
+from domain.claims import Claim
+from domain.counters import instrument_counter
+from domain.deposit import Deposit
+from domain.errors import DisputeOpen, NotRefundable, RefundExceedsCapture
+from domain.events import DepositDisputeTracked, LedgerEvent, TransactionSubmitted
+from domain.money import Money
+from domain.outcomes import Outcome, Source, Standing
+from domain.postings import postings
+from domain.refund import Refund, RefundStatus
+from tests.scenario import (
+    PLAYER_ID,
+    PROVIDER_NAME,
+    as_events,
+    command,
+    deposit_in,
+    hear_of_deposit,
+    heard,
+    resolve_as,
+)
+from tests.scenario_refund import (
+    GivenRefund,
+    approve,
+    balances,
+    cancel,
+    counted,
+    hear_of_refund,
+    heard_back,
+    refund_requested,
+    reject,
+    resolve,
+    submit,
+)
+
+CAPTURED = Money(1_000, "EUR")
+AVAILABLE = available(PLAYER_ID, "EUR")
+RESERVED = reserved(PLAYER_ID, "EUR")
+DISPUTE = UUID(int=99)
+
+_REFUND = st.integers(min_value=1, max_value=4)
+_MINOR = st.sampled_from([1, 300, 500, 999, 1_000, 1_001])
+_TOLD = st.none() | st.builds(Money, st.sampled_from([300, 500, 1_000, 1_001]), st.just("EUR"))
+
+
+class RefundsOfOneDeposit(RuleBasedStateMachine):
+    """What the ledger accepts is recorded; what it refuses leaves no trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history = deposit_in("completed", CAPTURED).history
+        self.seeded_minor = 0
+
+    @initialize(seeded_minor=st.sampled_from([0, 700, 5_000]))
+    def other_money(self, seeded_minor: int) -> None:
+        self.seeded_minor = seeded_minor
+
+    # --- what the ledger does
+
+    def balance_minor(self, account: str) -> int:
+        seeded = self.seeded_minor if account == AVAILABLE else 0
+        return balances(self.history).get(account, 0) + seeded
+
+    def append(self, events: tuple[LedgerEvent, ...]) -> None:
+        for event in events:
+            sums: dict[str, int] = {}
+            for posting in postings(event):
+                currency = posting.account.rpartition(":")[2]
+                sums[currency] = sums.get(currency, 0) + posting.amount_minor
+            assert not any(sums.values()), event
+        self.history += tuple(events)
+
+    def decide(self, number: int, decision: object, *args: object, **kwargs: object) -> None:
+        """Let it be decided about a refund that there is; a refusal is nothing."""
+        if not self.refunds:
+            return
+        number = sorted(self.refunds)[number % len(self.refunds)]
+        args = tuple(arg(UUID(int=number)) if callable(arg) else arg for arg in args)
+        decided = self.given(number).when(decision, *args, **kwargs)
+        if decided.error is None:
+            self.append(decided.events)
+
+    def given(self, number: int) -> GivenRefund:
+        return GivenRefund(self.history, UUID(int=number))
+
+    @property
+    def deposit(self) -> Deposit:
+        return GivenRefund(self.history).deposit
+
+    @property
+    def refunds(self) -> dict[int, Refund]:
+        streams = {event.originator_id for event in self.history}
+        return {n: self.given(n).refund for n in range(1, 5) if UUID(int=n) in streams}
+
+    # --- what happens
+
+    @rule(minor=_MINOR)
+    def spend(self, minor: int) -> None:
+        """The player loses some of it elsewhere."""
+        self.seeded_minor -= min(minor, self.balance_minor(AVAILABLE))
+
+    @precondition(lambda self: len(self.refunds) < 4)
+    @rule(minor=st.none() | _MINOR, sent=st.booleans())
+    def request(self, minor: int | None, sent: bool) -> None:
+        number = len(self.refunds) + 1
+        before, amount = len(self.history), None if minor is None else Money(minor, "EUR")
+        try:
+            asked = refund_requested(
+                amount, of=GivenRefund(self.history), refund_id=UUID(int=number)
+            )
+        except (NotRefundable, RefundExceedsCapture, DisputeOpen):
+            return
+        new = asked.history[before:]
+        if self.balance_minor(AVAILABLE) + balances(new).get(AVAILABLE, 0) >= 0:
+            self.append(new)
+            if sent:
+                self.decide(number - 1, approve)
+                self.decide(number - 1, submit)
+
+    @rule(number=_REFUND, decision=st.sampled_from([approve, approve, reject, cancel]))
+    def people_decide(self, number: int, decision: object) -> None:
+        self.decide(number, decision)
+
+    @rule(number=_REFUND)
+    def send(self, number: int) -> None:
+        allowed = not self.deposit.has_open_dispute and self.deposit.unclaimed_minor >= 0
+        before = len(self.history)
+        self.decide(number, submit)
+        sent = [e for e in self.history[before:] if isinstance(e, TransactionSubmitted)]
+        assert allowed or not sent
+
+    @rule(
+        number=_REFUND,
+        outcome=st.sampled_from(Outcome),
+        source=st.sampled_from(Source),
+        amount=_TOLD,
+    )
+    def report(self, number: int, outcome: Outcome, source: Source, amount: Money | None) -> None:
+        self.decide(
+            number,
+            hear_of_refund,
+            lambda refund: heard_back(outcome, source, amount=amount, transaction=refund),
+        )
+
+    @rule(number=_REFUND, outcome=st.sampled_from(["succeeded", "declined", "returned"]))
+    def settle(self, number: int, outcome: str) -> None:
+        self.decide(number, hear_of_refund, lambda refund: heard_back(outcome, transaction=refund))
+
+    @rule(number=_REFUND, ending=st.sampled_from(["succeeded", "failed"]))
+    def two_people_resolve(self, number: int, ending: str) -> None:
+        self.decide(number, resolve, "ann", ending)
+        self.decide(number, resolve, "ben", ending)
+
+    @precondition(lambda self: len(self.refunds) > 1)
+    @rule(standing=st.sampled_from([*Standing, Standing.RELEASED]), minor=_MINOR)
+    def dispute(self, standing: Standing, minor: int) -> None:
+        if self.deposit.disputes.get(DISPUTE) == Claim(
+            amount=Money(minor, "EUR"), standing=standing
+        ):
+            return
+        tracked = DepositDisputeTracked(
+            **command().header(self.deposit.id, self.deposit.version + 1),
+            dispute_id=DISPUTE,
+            amount=Money(minor, "EUR"),
+            standing=standing,
+        )
+        self.append((tracked,))
+
+    @precondition(lambda self: len(self.refunds) > 2)
+    @rule(outcome=st.sampled_from(["declined", "succeeded"]))
+    def deposit_report(self, outcome: str) -> None:
+        event = hear_of_deposit(
+            self.deposit, heard(outcome), available_minor=self.balance_minor(AVAILABLE)
+        )
+        self.append(as_events(event))
+
+    @precondition(lambda self: self.deposit.status == "review")
+    @rule(ending=st.sampled_from(["completed", "failed"]))
+    def two_people_resolve_the_deposit(self, ending: str) -> None:
+        for person in ("ann", "ben"):
+            if self.deposit.status == "review":
+                proposal = self.deposit.proposal
+                if proposal and (proposal.person, proposal.target) == (person, ending):
+                    continue
+                self.append(as_events(resolve_as(self.deposit, person, ending)))
+
+    # --- what always holds
+
+    @invariant()
+    def no_player_account_is_below_zero(self) -> None:
+        assert self.balance_minor(AVAILABLE) >= 0
+        assert self.balance_minor(RESERVED) >= 0
+
+    @invariant()
+    def what_is_reserved_is_what_refunds_and_reviews_say_is_reserved(self) -> None:
+        by_refunds = sum(r.amount.amount for r in self.refunds.values() if r.reserved)
+        by_review = self.deposit.reserved.amount if self.deposit.reserved else 0
+        assert self.balance_minor(RESERVED) == by_refunds + by_review
+
+    @invariant()
+    def the_provider_has_what_was_captured_less_what_was_refunded(self) -> None:
+        captured = self.deposit.captured.amount if self.deposit.captured else 0
+        paid = sum(r.paid.amount for r in self.refunds.values() if r.paid)
+        cleared = -balances(self.history).get(clearing(PROVIDER_NAME, "EUR"), 0)
+        assert cleared == captured - paid
+
+    @invariant()
+    def the_house_has_paid_what_the_refunds_say_it_has(self) -> None:
+        house = sum(r.house_minor for r in self.refunds.values())
+        house += self.deposit.house.amount if self.deposit.house else 0
+        assert -balances(self.history).get(suspense("EUR"), 0) == house
+
+    @invariant()
+    def the_instrument_has_paid_in_what_has_not_gone_back(self) -> None:
+        captured = self.deposit.captured.amount if self.deposit.captured else 0
+        gone = sum(
+            r.amount.amount if r.reserved else r.paid.amount if r.paid else 0
+            for r in self.refunds.values()
+        )
+        counter = instrument_counter(PLAYER_ID, "card-1", "EUR")
+        assert counted(self.history).get(counter, 0) == captured - gone
+
+    @invariant()
+    def every_refund_stands_towards_the_deposit_as_its_money_does(self) -> None:
+        for refund in self.refunds.values():
+            claim = self.deposit.refunds[refund.id]
+            if refund.paid is not None:
+                assert claim == Claim(amount=refund.paid, standing=Standing.TAKEN)
+            elif refund.reserved or refund.status is RefundStatus.REVIEW:
+                assert claim == Claim(amount=refund.amount, standing=Standing.OPEN)
+            else:
+                assert claim.standing is Standing.RELEASED
+
+    @invariant()
+    def refunds_never_take_more_of_the_players_money_than_was_captured(self) -> None:
+        ours = sum(
+            refund.amount.amount if refund.reserved else refund.paid.amount
+            for refund in self.refunds.values()
+            if refund.reserved or (refund.paid and not refund.house_minor)
+        )
+        assert ours <= CAPTURED.amount
+        assert 0 <= self.deposit.refundable_minor <= CAPTURED.amount
+
+    @invariant()
+    def the_deposits_status_follows_from_its_refunds(self) -> None:
+        if not self.deposit.status.is_credited:
+            return
+        claims = self.deposit.refunds.values()
+        taken = sum(c.amount.amount for c in claims if c.standing is Standing.TAKEN)
+        expected = "refunded" if taken >= CAPTURED.amount else "partially_refunded"
+        assert self.deposit.status == (expected if taken else "completed")
+
+
+TestRefundsOfOneDeposit = RefundsOfOneDeposit.TestCase
