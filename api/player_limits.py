@@ -1,6 +1,5 @@
 """A player's deposit limits, and how much of each is left."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -82,20 +81,16 @@ def put_limit(
 
 def _shown(player: Player, services: Services, response: Response) -> LimitsShown:
     limits = LimitShown.all_of(player, services.handling.now())
-    used = {
-        currency: services.players.used_minor(player, currency)
-        for currency in sorted({limit.currency for limit in limits})
-    }
+    used = services.players.used_minor(player, player.limits)
     response.headers["etag"] = etag(player.version)
     return LimitsShown(
         player_id=player.id,
         time_zone=player.time_zone,
-        items=[_with_use(limit, used[limit.currency]) for limit in limits],
+        items=[_with_use(limit, used[Window(limit.window), limit.currency]) for limit in limits],
     )
 
 
-def _with_use(limit: LimitShown, used: Mapping[Window, int]) -> UsedLimitShown:
-    used_minor = used[Window(limit.window)]
+def _with_use(limit: LimitShown, used_minor: int) -> UsedLimitShown:
     return UsedLimitShown(
         window=limit.window,
         currency=limit.currency,

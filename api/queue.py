@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from api import declared
-from api.context import KEYED
+from api.context import KEYED, ServicesHere
 from api.door import KeyedRoute
 from api.paging import PageParameters, PageShown, decode_cursor, encode_cursor, link_next
 from api.reading import reading
@@ -42,10 +42,14 @@ class Waiting(PageParameters):
 
 
 class AgreedShown(Shown):
-    """Somebody's agreement, as recorded; whether it still counts, the transaction says."""
+    """Somebody's agreement to the payout as it is, and not too old.
+
+    Whether the player's standing has changed since, the transaction says.
+    """
 
     person: str = Field(examples=["anna"])
     role: str = Field(examples=["finance"])
+    at: Instant
 
 
 class CaseShown(Shown):
@@ -77,7 +81,7 @@ class CaseShown(Shown):
     proposed_by: str | None = Field(examples=[None])
 
     @classmethod
-    def of(cls, case: Case, since: datetime) -> "CaseShown":
+    def of(cls, case: Case, since: datetime, now: datetime) -> "CaseShown":
         return cls.model_validate(
             {
                 "transaction_id": case.id,
@@ -94,8 +98,11 @@ class CaseShown(Shown):
                 "stage": case.stage,
                 "reasons": case.why,
                 "required": case.required,
-                "missing": case.missing,
-                "approvals": [{"person": a.person, "role": a.role} for a in case.approvals],
+                "missing": case.missing(now),
+                "approvals": [
+                    {"person": one.person, "role": one.role, "at": one.at}
+                    for one in case.counting(now)
+                ],
                 "note": case.note,
                 "proposed_target": case.proposed_target,
                 "proposed_by": case.proposed_by,
@@ -111,7 +118,10 @@ class CaseShown(Shown):
 )
 @router.get("/v1/queue", responses=declared.errors(*declared.READS))
 async def list_queue(
-    waiting: Annotated[Waiting, Query()], request: Request, response: Response
+    waiting: Annotated[Waiting, Query()],
+    request: Request,
+    response: Response,
+    services: ServicesHere,
 ) -> PageShown[CaseShown]:
     """List what waits for people, longest first.
 
@@ -126,7 +136,8 @@ async def list_queue(
             cursor=_cursor(waiting.cursor),
             limit=waiting.limit + 1,
         )
-    items = [CaseShown.of(c, c.waiting_since) for c in cases if c.waiting_since is not None]
+    now = services.handling.now()
+    items = [CaseShown.of(c, c.waiting_since, now) for c in cases if c.waiting_since is not None]
     page = items[: waiting.limit]
     last = page[-1] if len(items) > len(page) else None
     following = (

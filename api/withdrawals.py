@@ -83,11 +83,15 @@ def approve_withdrawal(
     return written(services.withdrawals.approve(withdrawal_id, body.note, caller))
 
 
-@router.post("/{withdrawal_id}/reject", response_model=WithdrawalAnswer, responses=_CHANGES)
+@router.post(
+    "/{withdrawal_id}/reject",
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, RoleNotAllowed),
+)
 def reject_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
-    """Refuse a payout, and release its funds."""
+    """Refuse a payout, and release its funds. A held one is refused by compliance only."""
     return written(services.withdrawals.reject(withdrawal_id, body.note, caller))
 
 
@@ -99,11 +103,15 @@ def hold_withdrawal(
     return written(services.withdrawals.hold(withdrawal_id, body.note, caller))
 
 
-@router.post("/{withdrawal_id}/release", response_model=WithdrawalAnswer, responses=_CHANGES)
+@router.post(
+    "/{withdrawal_id}/release",
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, RoleNotAllowed),
+)
 def release_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
-    """End the hold: the withdrawal is under review again."""
+    """End the hold, as compliance only may: the withdrawal is under review again."""
     return written(services.withdrawals.release(withdrawal_id, body.note, caller))
 
 

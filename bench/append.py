@@ -48,6 +48,7 @@ from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.ledger import Drafting, Ledger
+from tallystick.past_balances import LedgerWithPast
 from tallystick.providers.protocol import Answer, ProviderNotice
 
 CALLERS = 64
@@ -197,9 +198,9 @@ def append_many_prepared(ledger: Ledger, count: int) -> Callable[[], object]:
     return append
 
 
-def whole_deposit(settings: Settings, ledger: Ledger) -> Callable[[], object]:
+def whole_deposit(ledger: LedgerWithPast) -> Callable[[], object]:
     """Create, submit, receive the notice, act on it: four appends by the real handlers."""
-    handling = bootstrap.build_handling(settings, ledger)
+    handling = bootstrap.build_handling(ledger)
     deposits = DepositCommands(handling)
     for player_id in PLAYERS:  # customers of old, known to this process
         PlayerCommands(handling).register(
@@ -258,7 +259,7 @@ def main() -> None:
         ledger = bootstrap.build_ledger(settings)
         library = library_application(settings)
         save = library_save(library)
-        results = _throughput(settings, ledger, save, seconds, rounds)
+        results = _throughput(ledger, save, seconds, rounds)
         results += _latency(settings, ledger, seconds, rounds)
         results += _hot_account(ledger, seconds, rounds)
         results += _many_at_once(ledger, seconds, rounds)
@@ -269,15 +270,14 @@ def main() -> None:
 
 
 def _throughput(
-    settings: Settings,
-    ledger: Ledger,
+    ledger: LedgerWithPast,
     save: Callable[[], object],
     seconds: float,
     rounds: int,
 ) -> list[Result]:
     name = "eventsourcing: a save of 3 events"
     enough = int(15_000 * seconds)
-    whole = whole_deposit(settings, ledger)
+    whole = whole_deposit(ledger)
     ours, whole_rate, theirs = in_turn(
         rounds,
         lambda: rate(CALLERS, seconds, append_prepared(ledger, 70, enough)),

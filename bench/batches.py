@@ -94,7 +94,7 @@ def register(settings: Settings, players: list[UUID]) -> None:
     """Customers of old, who have used their card before."""
     ledger = bootstrap.build_ledger(settings)
     try:
-        handling = bootstrap.build_handling(settings, ledger)
+        handling = bootstrap.build_handling(ledger)
         for player_id in players:
             PlayerCommands(handling).register(
                 player_id,

@@ -173,7 +173,7 @@ def approve_adjustment(
     Raises:
         InvalidTransition: it has been decided.
         SelfApproval: the person requested it.
-        RoleNotAllowed: the person acts neither for compliance nor for finance.
+        RoleNotAllowed: the person does not act for compliance.
     """
     if repeated(state.commands, command):
         return None
@@ -201,7 +201,7 @@ def reject_adjustment(
 
     Raises:
         InvalidTransition: it has been decided.
-        RoleNotAllowed: the person acts neither for compliance nor for finance.
+        RoleNotAllowed: the person does not act for compliance.
     """
     if repeated(state.commands, command):
         return None

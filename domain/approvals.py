@@ -63,6 +63,8 @@ class Approval:
     parts: Parts
     """The same without the player's standing."""
     recalled: bool = False
+    changed: tuple[Change, ...] = ()
+    """What an amendment has changed since, even if another one has changed it back."""
 
 
 def parts_of(
@@ -109,7 +111,7 @@ def problems(
     from the snapshot: made of the parts agreed to and the present standing, it is another one.
     Without a player, that is left open.
     """
-    found = [_CHANGES[part] for part, text in approval.parts.items() if parts[part] != text]
+    found = list(changes(approval, parts))
     if player is not None and snapshot_of(approval.parts, player, now) != approval.snapshot:
         found.append(Change.PLAYER)
     if now >= approval.at + timedelta(seconds=counts_seconds):
@@ -117,6 +119,15 @@ def problems(
     if approval.recalled:
         found.append(Change.RECALLED)
     return tuple(found)
+
+
+def changes(approval: Approval, parts: Parts) -> tuple[Change, ...]:
+    """What of the withdrawal is not, or has not stayed, as it was agreed to."""
+    return tuple(
+        change
+        for part, change in _CHANGES.items()
+        if change in approval.changed or parts[part] != approval.parts[part]
+    )
 
 
 # --- who has to agree ---------------------------------------------------------------------------

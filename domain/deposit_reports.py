@@ -81,13 +81,25 @@ class _Report:
         return self.state.reference is None or (parsed is not None and parsed[1] != 1)
 
     @property
+    def is_first_word(self) -> bool:
+        """Our own call was answered, and nothing else has been heard or asked of the attempt.
+
+        Once it has been asked about, it may have been sent again meanwhile: what became of the
+        first call says nothing any more.
+        """
+        state = self.state
+        heard_before = state.polls or state.notices or state.status is not DepositStatus.SUBMITTED
+        return self.evidence.source is Source.ANSWER and not heard_before
+
+    @property
     def was_judged(self) -> bool:
         """Two people have decided what exactly this report means."""
-        judged = self.state.reported if self.state.resolved else None
+        judged, said = self.state.reported, self.evidence
         return (
-            judged is not None
-            and self.evidence.outcome is judged.outcome
-            and self.evidence.amount in (None, judged.amount)
+            self.state.resolved
+            and judged is not None
+            and (said.outcome, said.reference) == (judged.outcome, judged.reference)
+            and said.amount in (None, judged.amount)
         )
 
     @property
@@ -171,8 +183,7 @@ def _while_open(report: _Report) -> DepositEvent:
         case Outcome.ACCEPTED | Outcome.PENDING | Outcome.NOT_FOUND:
             return _nothing_final(report)
         case Outcome.NOT_SENT:
-            first_call = report.evidence.source is Source.ANSWER
-            if first_call and report.state.status is DepositStatus.SUBMITTED:
+            if report.is_first_word:
                 return _failed(report, Reason.NOT_SENT)
             return _nothing_final(report)
         case Outcome.UNKNOWN:

@@ -192,7 +192,9 @@ def submit_refund(
     """
     if state.status is not RefundStatus.APPROVED:
         raise InvalidTransition(state.status, "submitted")
-    forbidden = _forbidden(deposit, provider)
+    forbidden = why_not_refundable(deposit)
+    if forbidden is None and provider.paused:
+        forbidden = Reason.PROVIDER_PAUSED
     if forbidden is not None:
         return _cancelled(state, command, deposit, forbidden)
     return (
@@ -206,12 +208,13 @@ def submit_refund(
     )
 
 
-def _forbidden(deposit: Deposit, provider: Provider) -> Reason | None:
+def why_not_refundable(deposit: Deposit) -> Reason | None:
+    """What keeps a refund that has been requested from being sent; None where nothing does."""
     if deposit.has_open_dispute:
         return Reason.DISPUTE_OPEN
     if not deposit.status.is_credited or deposit.unclaimed_minor < 0:
         return Reason.NOT_REFUNDABLE
-    return Reason.PROVIDER_PAUSED if provider.paused else None
+    return None
 
 
 def _cancelled(

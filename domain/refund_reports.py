@@ -64,6 +64,17 @@ class _Report:
         return self.state.reference is None or (parsed is not None and parsed[1] != ATTEMPT)
 
     @property
+    def is_first_word(self) -> bool:
+        """Our own call was answered, and nothing else has been heard or asked of the attempt.
+
+        Once it has been asked about, it may have been sent again meanwhile: what became of the
+        first call says nothing any more.
+        """
+        state = self.state
+        heard_before = state.polls or state.notices or state.status is not RefundStatus.SUBMITTED
+        return self.evidence.source is Source.ANSWER and not heard_before
+
+    @property
     def was_judged(self) -> bool:
         """Two people have decided what exactly this report means."""
         judged, said = self.state.reported, self.evidence
@@ -139,8 +150,7 @@ def _while_open(report: _Report) -> Events:
         case Outcome.VOIDED:
             return _failed(report, Reason.VOIDED)
         case Outcome.NOT_SENT:
-            first_call = report.evidence.source is Source.ANSWER
-            if first_call and report.state.status is RefundStatus.SUBMITTED:
+            if report.is_first_word:
                 return _failed(report, Reason.NOT_SENT)
             return _nothing_final(report)
         case Outcome.UNKNOWN:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
-from domain.approvals import ANYBODY, Approval, Parts, parts_of
+from domain.approvals import ANYBODY, Approval, Parts, changes, parts_of
 from domain.commands import remember
 from domain.events import (
     NoticeNoted,
@@ -275,6 +275,10 @@ def _amended(state: Withdrawal, event: WithdrawalAmended) -> Withdrawal:
         amended_by=state.amended_by | {event.actor.partition(":")[2]},
         screened=False,
     )
+    approvals = tuple(
+        replace(known, changed=changes(known, amended.parts)) for known in state.approvals
+    )
+    amended = replace(amended, approvals=approvals)
     stopped = state.decision in (WithdrawalStatus.HELD, WithdrawalStatus.INFO_REQUIRED)
     return amended if stopped else _to_be_screened(amended)
 

@@ -13,6 +13,7 @@ from domain.errors import (
     InvalidTransition,
     NothingToChange,
     Reason,
+    RoleNotAllowed,
     SelfApproval,
 )
 from domain.events import (
@@ -285,11 +286,13 @@ def reject_withdrawal(
 
     Raises:
         InvalidTransition: it is neither under review nor held.
+        RoleNotAllowed: it is held, and the person is not of compliance.
     """
     if repeated(state.commands, command):
         return None
     if state.status not in _REJECTABLE:
         raise InvalidTransition(state.status, "rejected")
+    _only_compliance_ends_a_hold(state, command)
     unsent = [leg for leg in state.legs if leg.is_unsent]
     return WithdrawalRejected(
         **command.header(state.id, state.version + 1),
@@ -326,16 +329,23 @@ def release_withdrawal(
 
     Raises:
         InvalidTransition: it is not held.
+        RoleNotAllowed: the person is not of compliance.
     """
     if repeated(state.commands, command):
         return None
     if state.status is not WithdrawalStatus.HELD:
         raise InvalidTransition(state.status, "released")
+    _only_compliance_ends_a_hold(state, command)
     return WithdrawalReleased(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         note=note,
     )
+
+
+def _only_compliance_ends_a_hold(state: Withdrawal, command: Command) -> None:
+    if state.status is WithdrawalStatus.HELD and command.role != "compliance":
+        raise RoleNotAllowed("A held payout is released or rejected by compliance.")
 
 
 def request_information(

@@ -71,6 +71,16 @@ class _Report:
         return self.attempt != (paid[1] if paid else self.leg.attempt)
 
     @property
+    def is_first_word(self) -> bool:
+        """Our own call was answered, and nothing else has been heard or asked of the attempt.
+
+        Once it has been asked about, it may have been sent again meanwhile: what became of the
+        first call says nothing any more.
+        """
+        heard_before = self.leg.polls or self.leg.status is not LegStatus.SUBMITTED
+        return self.evidence.source is Source.ANSWER and not heard_before
+
+    @property
     def given_back(self) -> tuple[Count, ...]:
         """What the instrument has in net deposits again, once the leg takes nothing any more."""
         currency = self.leg.amount.currency
@@ -136,8 +146,7 @@ def _while_open(report: _Report) -> tuple[WithdrawalEvent, ...]:
         case Outcome.VOIDED:
             return (_failed(report, Reason.VOIDED, retry=False),)
         case Outcome.NOT_SENT:
-            first_call = report.evidence.source is Source.ANSWER
-            if first_call and report.leg.status is LegStatus.SUBMITTED:
+            if report.is_first_word:
                 return (_failed(report, Reason.NOT_SENT, retry=True),)
             return (_nothing_final(report),)
         case Outcome.UNKNOWN:

@@ -1,7 +1,7 @@
 """How each event changes what people have to decide."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from domain.events import (
     WithdrawalApproved,
     WithdrawalRecalled,
     WithdrawalRequested,
+    WithdrawalScored,
     WithdrawalScreened,
 )
 from domain.money import Money
@@ -53,10 +54,11 @@ from projections.read_model import Recorded, Row, Table
 
 
 class Agreed(msgspec.Struct, frozen=True):
-    """A person who agreed, and the role in which they did."""
+    """A person who agreed to a payout as it is, the role in which they did, and when."""
 
     person: str
     role: str
+    at: datetime
 
 
 class Case(Row, frozen=True):
@@ -84,6 +86,7 @@ class Case(Row, frozen=True):
     review_reason: str | None
     required: Groups
     approvals: tuple[Agreed, ...]
+    approval_seconds: int
     note: str | None
     proposed_target: str | None
     proposed_by: str | None
@@ -95,13 +98,18 @@ class Case(Row, frozen=True):
         """Why people have to look now."""
         return (self.review_reason,) if self.review_reason else self.reasons
 
-    @property
-    def missing(self) -> Groups:
-        """Groups of roles of which nobody has agreed.
+    def counting(self, now: datetime) -> tuple[Agreed, ...]:
+        """The approvals that are not too old at `now`.
 
-        As recorded: whether what they agreed to is still the same only the transaction knows.
+        Whether the player's standing has changed since, only the transaction knows.
         """
-        return missing_groups(self.required, [(one.person, one.role) for one in self.approvals])
+        lasts = timedelta(seconds=self.approval_seconds)
+        return tuple(one for one in self.approvals if now < one.at + lasts)
+
+    def missing(self, now: datetime) -> Groups:
+        """Groups of roles of which nobody has agreed so that it counts at `now`."""
+        given = [(one.person, one.role) for one in self.counting(now)]
+        return missing_groups(self.required, given)
 
 
 CASES: Table[UUID, Case] = Table("cases", Case, ("id",))
@@ -146,6 +154,7 @@ def opened(recorded: Recorded) -> Case:
         review_reason=None,
         required=(DECIDING_ROLES,) if adjustment else (),
         approvals=(),
+        approval_seconds=0,
         note=None,
         proposed_target=None,
         proposed_by=None,
@@ -248,27 +257,30 @@ def _of_payout(row: Case, payout: Payout, event: LedgerEvent) -> Case:
         return _gone(row)
     row = replace(row, review_reason=paid.reason if status is W.REVIEW else None)
     asked_again = isinstance(event, WithdrawalScreened)
-    if status == row.waiting_as and not asked_again:
-        return row
-    return _waiting(row, status, event, getattr(event, "note", None))
+    if status != row.waiting_as or asked_again:
+        row = _waiting(row, status, event, getattr(event, "note", None))
+    proposed = paid.proposed
+    return replace(
+        row,
+        proposed_target=proposed.target if proposed else None,
+        proposed_by=proposed.person if proposed else None,
+    )
 
 
 def _told(row: Case, event: OfPayouts) -> Case:
     """What the event says, whether or not the withdrawal waits."""
     match event:
-        case WithdrawalScreened(reasons=reasons, required=required):
-            return replace(row, reasons=reasons, required=required)
-        case WithdrawalAmended(amount=amount):
-            return replace(row, amount_minor=amount.amount, currency=amount.currency)
-        case WithdrawalApprovalGiven(person=person, role=role):
-            return _agreed(row, person, role)
-        case WithdrawalApproved(person=person, role=role):
-            return _agreed(row, person, role) if person else row
+        case WithdrawalScreened(reasons=reasons, required=required, approval_seconds=seconds):
+            return replace(row, reasons=reasons, required=required, approval_seconds=seconds)
+        case WithdrawalAmended(amount=amount):  # and with it, what was agreed to
+            return replace(row, amount_minor=amount.amount, approvals=())
+        case WithdrawalScored():
+            return replace(row, approvals=())
+        case WithdrawalApprovalGiven() | WithdrawalApproved():
+            return _agreed(row, event) if event.person else row
         case WithdrawalRecalled(reason=reason):
             required = row.required or (ANYBODY,)
             return replace(row, reasons=(*row.reasons, reason), required=required, approvals=())
-        case ResolutionProposed(target=target, person=person):
-            return replace(row, proposed_target=target, proposed_by=person)
         case _:
             return row
 
@@ -319,7 +331,8 @@ def _gone(row: Case) -> Case:
     )
 
 
-def _agreed(row: Case, person: str, role: str) -> Case:
+def _agreed(row: Case, event: WithdrawalApprovalGiven | WithdrawalApproved) -> Case:
     """Once per person: who agrees again does so on what has changed since."""
-    others = tuple(one for one in row.approvals if one.person != person)
-    return replace(row, approvals=(*others, Agreed(person, role)))
+    others = tuple(one for one in row.approvals if one.person != event.person)
+    agreed = Agreed(event.person, event.role, event.occurred_at)
+    return replace(row, approvals=(*others, agreed))

@@ -45,6 +45,13 @@ from domain.withdrawal_status import WithdrawalStatus as W
 from domain.withdrawal_status import status_of
 
 
+class Proposed(msgspec.Struct, frozen=True):
+    """How one person would end a leg's review."""
+
+    target: str
+    person: str
+
+
 class Leg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A part of a payout, as the domain has it, less what no list needs."""
 
@@ -60,6 +67,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider_reference: str | None = None
     reviewed: str | None = None
     """The reference of the report that opened the latest review."""
+    proposed: Proposed | None = None
     reason: str | None = None
 
     @property
@@ -90,6 +98,11 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if any(leg.status is LegStatus.RELEASED for leg in self.legs):
             return self.decision_reason
         return next((leg.reason for leg in self.legs if leg.reason), None)
+
+    @property
+    def proposed(self) -> Proposed | None:
+        """How the first review that somebody has a proposal for should end."""
+        return next((leg.proposed for leg in self.legs if leg.proposed), None)
 
     @property
     def reserved(self) -> bool:
@@ -263,10 +276,14 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
             return replace(leg, status=LegStatus.RETURNED, reason=Reason.RETURNED.value)
         case ReviewOpened(reason=reason, evidence=evidence):
             reviewed = evidence.reference
-            return replace(leg, status=LegStatus.REVIEW, reason=reason.value, reviewed=reviewed)
+            reasoned = replace(leg, reason=reason.value, reviewed=reviewed, proposed=None)
+            return replace(reasoned, status=LegStatus.REVIEW)
+        case ResolutionProposed(target=target, person=person):
+            return replace(leg, proposed=Proposed(target, person))
         case TransactionResolved(target=target):
-            return replace(leg, status=LegStatus(target), reason=None, reserved=False)
-        case TransactionPending() | NoticeNoted() | ResolutionProposed():
+            ended = replace(leg, status=LegStatus(target), reason=None, reserved=False)
+            return replace(ended, proposed=None)
+        case TransactionPending() | NoticeNoted():
             return leg
         case _:
             assert_never(event)

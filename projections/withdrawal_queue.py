@@ -38,7 +38,8 @@ CREATE TABLE cases (
     reasons         jsonb       NOT NULL,               -- of rules, or in words
     review_reason   text,                               -- of the review that is open
     required        jsonb       NOT NULL,               -- groups of roles asked to agree
-    approvals       jsonb       NOT NULL,               -- who agreed, and in which role
+    approvals       jsonb       NOT NULL,               -- who agreed to it as it is, and when
+    approval_seconds bigint     NOT NULL,               -- how long that counts
     note            text,                               -- of who held it or asked the player
     proposed_target text,                               -- how one person would end the review
     proposed_by     text,

@@ -3,7 +3,7 @@
 import gc
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -16,9 +16,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed
 from api.app import create_app
 from api.services import Read, Services
 from domain.commands import Command
-from projections import journal, reading, tables
+from projections import tables
 from projections.engine import Projector
-from projections.journal import JOURNAL
 from projections.registry import READ_MODELS
 from tallystick.access import Keys
 from tallystick.commands.adjustments import AdjustmentCommands
@@ -39,9 +38,10 @@ from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import Ledger, utc_now
+from tallystick.eventstore.ledger import utc_now
 from tallystick.faultpoints import faultpoint
 from tallystick.keyring import provider_secrets
+from tallystick.past_balances import LedgerWithPast, PastBalances
 from tallystick.providers import registry
 from tallystick.providers.protocol import PaymentProvider
 from tallystick.workers import Worker
@@ -65,7 +65,7 @@ def prepare(settings: Settings, on_progress: Callable[[str], None] = lambda _: N
     migrate(settings, on_progress)
     ledger = build_ledger(settings)
     try:
-        _register_simulator(build_handling(settings, ledger))
+        _register_simulator(build_handling(ledger))
     finally:
         ledger.close()
 
@@ -80,29 +80,23 @@ def migrate(settings: Settings, on_progress: Callable[[str], None] = lambda _: N
     tables.install(database.conninfo(settings, Role.OWNER), READ_MODELS)
 
 
-def build_ledger(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Ledger:
-    """The ledger as the writer role."""
-    return Ledger(
+def build_ledger(settings: Settings, clock: Callable[[], datetime] = utc_now) -> LedgerWithPast:
+    """The ledger as the writer role; what balances were is asked for as the reader."""
+    return LedgerWithPast(
         database.conninfo(settings, Role.WRITER),
         clock=clock,
         queue_size_max=settings.queue_size_max,
         timeout_seconds=settings.request_timeout_seconds,
+        past_balances=PastBalances(
+            database.conninfo(settings, Role.READER),
+            timeout_seconds=settings.request_timeout_seconds,
+        ),
     )
 
 
-def build_handling(
-    settings: Settings, ledger: Ledger, clock: Callable[[], datetime] = utc_now
-) -> Handling:
-    """What commands share, with balances as of a position out of the journal."""
-    conninfo = database.conninfo(settings, Role.READER)
-
-    def balances_as_of(accounts: Sequence[str], position: int) -> Mapping[str, int]:
-        # Only a repeated request asks: rare enough for a connection of its own.
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            reading.wait_for_sync(connection, JOURNAL, position, settings.request_timeout_seconds)
-            return journal.balances_as_of_sync(connection, accounts, position)
-
-    return Handling(ledger, clock, balances_as_of)
+def build_handling(ledger: LedgerWithPast, clock: Callable[[], datetime] = utc_now) -> Handling:
+    """What commands share."""
+    return Handling(ledger, clock, ledger.past_balances)
 
 
 def build_adapters(settings: Settings) -> dict[str, PaymentProvider]:
@@ -170,9 +164,9 @@ def _collect_garbage_less_often() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-def build_services(settings: Settings, ledger: Ledger) -> Services:
+def build_services(settings: Settings, ledger: LedgerWithPast) -> Services:
     """Everything the API needs."""
-    handling = build_handling(settings, ledger)
+    handling = build_handling(ledger)
     writer = database.conninfo(settings, Role.WRITER)
     adapters = build_adapters(settings)
     return Services(
@@ -261,7 +255,7 @@ def serve_workers(settings: Settings, stop: threading.Event) -> None:
     """Do outstanding work at the providers until `stop` is set."""
     ledger = build_ledger(settings)
     try:
-        handling = build_handling(settings, ledger)
+        handling = build_handling(ledger)
         Worker(
             conninfo=database.conninfo(settings, Role.WRITER),
             inbox=Inbox(handling),

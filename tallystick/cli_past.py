@@ -2,6 +2,7 @@
 
 import json as json_format
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any, NoReturn
 from uuid import UUID
@@ -16,7 +17,7 @@ from rich.table import Table
 from domain.accounts import currency_of
 from domain.money import format_minor
 from projections.registry import READ_MODELS
-from replay import log
+from replay import log, saying
 from replay import verify as verification
 from replay.transaction import NoStory, Step, Story, story
 from tallystick import cli_db
@@ -29,6 +30,8 @@ from tallystick.terminal import output
 replay = typer.Typer(help="What happened, event by event.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]
+
+_SAID_COLUMNS = 70
 
 
 @replay.callback()
@@ -111,14 +114,20 @@ def _story_as_json(told: Story) -> dict[str, Any]:
 
 def _show_story(told: Story) -> None:
     console = output()
-    amount = told.transaction.amount
+    amount, player_id = told.transaction.amount, told.transaction.player_id
+    of_player = f" for player {player_id}" if player_id else ""
     console.print(
-        f"[bold]{told.kind}[/bold] {told.id} of {amount} for player {told.transaction.player_id}:"
+        f"[bold]{told.kind}[/bold] {told.id} of {amount}{of_player}:"
         f" [bold]{told.transaction.status}[/bold]"
     )
     table = Table(box=None, pad_edge=False)
-    for heading in ("position", "when", "event", "who", "status", "posted"):
-        table.add_column(heading, justify="right" if heading == "position" else "left")
+    for heading in ("position", "when", "event", "who", "status", "posted, counted", "said"):
+        table.add_column(
+            heading,
+            justify="right" if heading == "position" else "left",
+            overflow="fold",
+            max_width=_SAID_COLUMNS if heading == "said" else None,
+        )
     for step in told.steps:
         table.add_row(
             str(step.position),
@@ -126,16 +135,17 @@ def _show_story(told: Story) -> None:
             step.event,
             escape(step.actor),
             step.after if step.before in (None, step.after) else f"{step.before} → {step.after}",
-            _posted(step),
+            escape("\n".join((*_posted(step, player_id), *saying.counted(step.facts)))),
+            escape(saying.words(step.facts)),
         )
     console.print(table)
 
 
-def _posted(step: Step) -> str:
-    return "\n".join(
-        f"{posting.account} {format_minor(posting.amount_minor, currency_of(posting.account))}"
-        for posting in step.postings
-    )
+def _posted(step: Step, player_id: UUID | None) -> Iterator[str]:
+    """The accounts of the story's own player without the id: its first line says it."""
+    for posting in step.postings:
+        name = posting.account.replace(f"player:{player_id}:", "player:")
+        yield f"{name} {format_minor(posting.amount_minor, currency_of(posting.account))}"
 
 
 def _verification_as_json(found: verification.Verification) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _handling(*, prepare: bool = False) -> Iterator[Handling]:
         cli_db.report(problem)
     ledger = bootstrap.build_ledger(settings)
     try:
-        yield bootstrap.build_handling(settings, ledger)
+        yield bootstrap.build_handling(ledger)
     finally:
         ledger.close()
 

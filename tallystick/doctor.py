@@ -14,6 +14,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from projections import reading
+from projections.registry import READ_MODELS
 from tallystick.config import Settings, redacted
 from tallystick.eventstore import database, embedded
 from tallystick.eventstore.embedded_binaries import candidate_folders
@@ -60,6 +62,7 @@ def run_checks(settings: Settings) -> list[Check]:
         ("Durability", _durability),
         ("Schema", _schema),
         ("Privileges", _privileges),
+        ("Read models", _read_models),
     ]
     checks = [_check(name, look, settings) for name, look in local]
     reachable = _check("Database", _reachable, settings)
@@ -180,6 +183,27 @@ def _privileges(settings: Settings) -> str:
             remedy="As tallystick_owner, run:\n" + "\n".join(held),
         )
     return "the writer can only add to the log, the reader only read it"
+
+
+def _read_models(settings: Settings) -> str:
+    try:
+        with psycopg.connect(database.conninfo(settings, database.Role.READER)) as connection:
+            found = reading.lag_sync(connection)
+    except psycopg.Error as error:
+        raise SetupError(
+            f"The read models cannot be read: {str(error).strip()}",
+            remedy="Run `tallystick db migrate`.",
+        ) from error
+    current = {(model.name, model.version) for model in READ_MODELS}
+    models = [model for model in found if (model.name, model.version) in current]
+    stopped = [model for model in models if model.stopped_at is not None]
+    if stopped:
+        raise SetupError(
+            "\n".join(f"{m.name} stopped at position {m.stopped_at}: {m.error}" for m in stopped),
+            remedy="Run `tallystick verify`; once the cause is mended, start the projector again.",
+        )
+    behind = max((model.lag_events for model in models), default=0)
+    return f"{len(models)} follow the log, at most {behind} events behind"
 
 
 def _gibibytes(size_bytes: int) -> str:

@@ -27,7 +27,7 @@ from projections.outstanding import Kind, Work
 from tallystick.commands.dispatch import Attempt, Dispatch
 from tallystick.commands.errors import TooContended, TransactionNotFound
 from tallystick.commands.inbox import Inbox, evidence_from
-from tallystick.eventstore.errors import AppendError
+from tallystick.eventstore.errors import OutcomeUnknown, QueueFull, StoreUnavailable
 from tallystick.faultpoints import faultpoint
 from tallystick.providers.protocol import (
     Answer,
@@ -43,7 +43,9 @@ SWEEP_SECONDS = 60.0
 IDLE_SECONDS = 0.05
 
 _ANOTHER_TIME = (
-    AppendError,
+    QueueFull,
+    StoreUnavailable,
+    OutcomeUnknown,
     TooContended,
     psycopg.Error,
     persistence.OperationalError,
@@ -189,7 +191,9 @@ class Worker:
         """Ask the provider about an open attempt.
 
         One that never arrived is sent again under the same reference, which the provider takes
-        for the same attempt: that is no second one.
+        for the same attempt: that is no second one. That it was not there is recorded before: the
+        first call may still be under way, and if it fails now, that must not make room for
+        another attempt beside this one.
         """
         attempt = self._dispatch.attempt(transaction_id, leg)
         if attempt is None:
@@ -197,9 +201,12 @@ class Worker:
         answer = self._providers[attempt.provider].fetch(
             attempt.reference, timeout_seconds=self._call_timeout_seconds
         )
-        if answer.outcome is Outcome.NOT_FOUND and attempt.may_never_have_arrived:
-            answer = self._send(attempt)
         self._hear(attempt, answer, Source.POLL)
+        if answer.outcome is not Outcome.NOT_FOUND or not attempt.may_never_have_arrived:
+            return
+        still = self._dispatch.attempt(transaction_id, leg)
+        if still is not None and still.may_never_have_arrived and still == attempt:
+            self._hear(attempt, self._send(attempt), Source.ANSWER)
 
     def _send(self, attempt: Attempt) -> Answer:
         provider = self._providers[attempt.provider]

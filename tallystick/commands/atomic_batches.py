@@ -135,7 +135,8 @@ class _Together:
         self.events: list[LedgerEvent] = []
         self.steps: list[_Step] = []
         self._by_stream: dict[UUID, list[LedgerEvent]] = {}
-        self._states: dict[UUID, Any] = {}
+        self._states: dict[tuple[UUID, object], tuple[Any, int]] = {}
+        """By stream and what folds it: the state, and how many events of this batch are in it."""
         self._recorded: dict[str, int] = {}
         """Balances as recorded, looked up once."""
         self._changes: dict[str, int] = {}
@@ -195,7 +196,7 @@ class _Together:
         return self._seen(stream, project, self._ledger.load)
 
     def remembered(self, stream: UUID, project: Callable[[Any, Iterable[Any]], T]) -> T | None:
-        if self.careful and stream not in self._states:
+        if self.careful and (stream, project) not in self._states:
             self._ledger.forget(stream)
         return self._seen(stream, project, self._ledger.remembered)
 
@@ -205,14 +206,20 @@ class _Together:
         project: Callable[[Any, Iterable[Any]], T],
         look: Callable[[UUID, Any], Any],
     ) -> T | None:
-        """The state as recorded when first looked at, and after what this batch adds."""
+        """The state as recorded when first looked at, and after what this batch adds.
+
+        Each event is folded once: a thousand commands may be about one transaction.
+        """
         pending = self._by_stream.get(stream, [])
-        if pending and pending[0].originator_version <= 1:
-            return project(None, pending)
-        if stream not in self._states:
-            self._states[stream] = look(stream, project)
-        state = cast("T | None", self._states[stream])
-        return project(state, pending) if pending else state
+        known = self._states.get((stream, project))
+        if known is None:
+            begun_here = bool(pending) and pending[0].originator_version <= 1
+            known = (None if begun_here else look(stream, project)), 0
+        state, folded = known
+        if folded < len(pending):
+            state = project(state, pending[folded:])
+        self._states[stream, project] = state, len(pending)
+        return cast("T | None", state)
 
     def forget(self, stream: UUID) -> None:
         """What this batch adds is always seen, and what is recorded is looked at once."""

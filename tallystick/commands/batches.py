@@ -16,6 +16,7 @@ from domain.events import LedgerEvent
 from domain.money import InvalidMoney
 from domain.player import Player
 from domain.provider import Provider
+from domain.transactions import Transaction
 from tallystick.commands.adjustments import AdjustmentCommands
 from tallystick.commands.conversions import ConversionCommands
 from tallystick.commands.deposits import DepositCommands
@@ -211,6 +212,8 @@ class _DraftingHandling(Handling):
         self._providers: dict[str, Provider] = {}
         self._players: dict[UUID, Player] = {}
         self._today: dict[str, date] = {}
+        self._read: set[UUID] = set()
+        """Transactions that these commands are about: read once is enough for all of them."""
 
     def provider(self, name: str) -> Provider:
         found = self._providers.get(name)
@@ -233,6 +236,13 @@ class _DraftingHandling(Handling):
         if found is None:
             found = self._today[player.time_zone] = super().today(player)
         return found
+
+    def transaction(self, transaction_id: UUID) -> Transaction:
+        self._read.add(transaction_id)
+        return super().transaction(transaction_id)
+
+    def _was_just_read(self, transaction_id: UUID) -> bool:
+        return transaction_id in self._read
 
     def taken(self) -> Made | None:
         """The decision that was made since the last call."""

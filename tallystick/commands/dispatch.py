@@ -4,7 +4,7 @@ Each step is recorded before its effect, and may be asked for again after a cras
 done is recognised and not done twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 from uuid import UUID
 
@@ -26,13 +26,13 @@ from domain.dispute import (
     expire_dispute,
 )
 from domain.errors import InvalidTransition, RateMissing
-from domain.events import LedgerEvent
+from domain.events import LedgerEvent, TransactionSubmitted
 from domain.legs import Leg, LegStatus, find_leg
 from domain.money import Money
 from domain.outcomes import DisputeReport, Outcome
 from domain.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
 from domain.rates import RateTable, Rounding, exchange, fold_rates, rates_stream
-from domain.refund import Refund, RefundStatus, submit_refund
+from domain.refund import Refund, RefundStatus, submit_refund, why_not_refundable
 from domain.transactions import Transaction
 from domain.withdrawal import Withdrawal
 from domain.withdrawal_decisions import retry_withdrawal, screen_withdrawal, submit_withdrawal
@@ -97,8 +97,8 @@ class Dispatch:
     def submit(self, transaction_id: UUID, leg: int = 0) -> Attempt | None:
         """Record that an attempt begins; None where it must not be sent, or not yet.
 
-        A payout or refund whose provider is paused stays where it is; a deposit's player is not
-        kept waiting, and the deposit is blocked.
+        A payout or refund whose provider is paused stays where it is, a payout only while nothing
+        about it has changed; a deposit's player is not kept waiting, and the deposit is blocked.
 
         Raises:
             InvalidTransition: it has begun already, or was given up.
@@ -138,12 +138,13 @@ class Dispatch:
 
     def _submit_leg(self, state: Withdrawal, number: int) -> Drafted | None:
         provider = self._handling.provider(find_leg(state.legs, number).provider)
-        if provider.paused:
-            self._handling.outdated(provider.id)
-            return None
         player = self._handling.known_player(state.player_id)
         command = self._handling.unattended("system:dispatcher", state.id, state.version)
         submitted = submit_withdrawal(state, command, leg=number, player=player, provider=provider)
+        if provider.paused and isinstance(submitted, TransactionSubmitted):
+            self._handling.outdated(provider.id)
+            self._handling.outdated(player.id)
+            return None
         return Drafted(
             events=(submitted,),
             unchanged={provider.id: provider.version, player.id: player.version},
@@ -179,7 +180,16 @@ class Dispatch:
         state = self._handling.transaction(transaction_id)
         if isinstance(state, Withdrawal):
             return self._attempt(state, find_leg(state.legs, leg).reference)
-        return self._attempt(state, state.reference)
+        attempt = self._attempt(state, state.reference)
+        if attempt is None or not isinstance(state, Deposit) or not self._is_excluded(state):
+            return attempt
+        return replace(attempt, may_never_have_arrived=False)
+
+    def _is_excluded(self, deposit: Deposit) -> bool:
+        """Its player may not pay in any more, as is known now: no append would tell otherwise."""
+        self._handling.outdated(deposit.player_id)
+        player = self._handling.known_player(deposit.player_id)
+        return player.is_excluded(self._handling.now())
 
     def _attempt(self, state: Transaction, reference: str | None) -> Attempt | None:
         if reference is None:
@@ -223,7 +233,9 @@ class Dispatch:
         )
 
     def _refund(self, state: Refund, reference: str) -> Attempt:
+        """One that never arrived is not sent after all while what forbids a refund holds."""
         deposit = self._handling.deposit(state.deposit_id)
+        open_now = state.status in _MAY_NEVER_HAVE_ARRIVED
         return Attempt(
             transaction_id=state.id,
             reference=reference,
@@ -236,7 +248,7 @@ class Dispatch:
                 amount=state.amount,
                 timeout_seconds=self._call_timeout_seconds,
             ),
-            may_never_have_arrived=state.status in _MAY_NEVER_HAVE_ARRIVED,
+            may_never_have_arrived=open_now and why_not_refundable(deposit) is None,
         )
 
     def _conversion(self, state: Conversion, reference: str) -> Attempt:

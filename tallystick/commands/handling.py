@@ -266,15 +266,21 @@ class Handling:
 
     def _receipt(self, left: Transaction, command: Command) -> Receipt:
         """The receipt of the append that the command led to: that of its last event, which may
-        be on another stream than the transaction's."""
-        ended_with = [
+        be on another stream than the transaction's.
+
+        There it follows at once. What does not is of the same key, used for something else.
+        """
+        beside = [
             self.ledger.receipt(stream, event.originator_version)
             for stream in _beside(left)
             for event in self.ledger.history(stream)
             if event.command_id == command.command_id
         ]
-        ended_with.append(self.ledger.receipt(left.id, left.version))
-        return max(ended_with, key=lambda receipt: receipt.position)
+        last = self.ledger.receipt(left.id, left.version)
+        for receipt in sorted(beside, key=lambda receipt: receipt.position):
+            if receipt.position == last.position + 1:
+                last = receipt
+        return last
 
     def transaction(self, transaction_id: UUID) -> Transaction:
         """The transaction as it is now.
@@ -348,18 +354,20 @@ class Handling:
         for _ in range(DECISIONS_MAX):
             remembered = self._remembered(transaction_id)
             state = of_kind(remembered or self.transaction(transaction_id))
+            fresh = remembered is None or self._was_just_read(transaction_id)
             try:
                 drafted = decide(state)
-                if drafted is None:
+                if drafted is not None:
+                    _refuse_other_version(state, expected_version)
+                    return self._append(state, transaction_id, drafted)
+                if fresh:
                     return None
-                _refuse_other_version(state, expected_version)
-                return self._append(state, transaction_id, drafted)
             except VersionConflict as conflict:
                 self.outdated(conflict.stream)
             except (FloorPassed, BalanceChanged):
                 pass  # the decision looked at a balance that has changed since
             except DomainError:
-                if remembered is None:
+                if fresh:
                     raise
             # Whatever it was, it may have rested on what is out of date: look again.
             self._forget(transaction_id)
@@ -368,6 +376,10 @@ class Handling:
     def _remembered(self, transaction_id: UUID) -> Transaction | None:
         """The transaction as this process left it; another one may have moved it on."""
         return self._left.get(transaction_id)
+
+    def _was_just_read(self, _transaction_id: UUID) -> bool:
+        """What is remembered is as good as read again."""
+        return False
 
     def outdated(self, stream: UUID) -> None:
         """What is remembered of a stream, whatever it tells of, is to be read again."""

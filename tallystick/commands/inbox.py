@@ -95,9 +95,13 @@ class Inbox:
             return None
         try:
             transaction = self._handling.known(parsed[0])
+            if received.provider not in _providers_of(transaction, parsed[1]):
+                # Not one of them so far: another process may have planned a payout anew.
+                transaction = self._handling.transaction(parsed[0])
         except TransactionNotFound:
             return None
-        return transaction if received.provider in _providers_of(transaction) else None
+        speaks = received.provider in _providers_of(transaction, parsed[1])
+        return transaction if speaks else None
 
     def _set_aside(self, received: Received, reason: str) -> None:
         command = self._handling.unattended(
@@ -201,6 +205,8 @@ class Inbox:
         """
         if state.status not in _GIVEN_UP or evidence.outcome is not Outcome.SUCCEEDED:
             return ()
+        # Nothing in the append would tell that the player as last read is out of date.
+        self._handling.outdated(state.player_id)
         player = self._handling.known_player(state.player_id)
         today = self._handling.today(player, at=state.created_at)
         used = self._handling.ledger.balances([count.counter for count in state.counted])
@@ -262,9 +268,15 @@ def _received(
     )
 
 
-def _providers_of(transaction: Transaction) -> set[str]:
-    """Everyone who may speak about it: each leg of a payout has a provider of its own."""
+def _providers_of(transaction: Transaction, attempt: int) -> set[str]:
+    """Everyone who may speak about an attempt: each leg of a payout has a provider of its own.
+
+    Of an attempt that was never made, any of them may.
+    """
     if isinstance(transaction, Withdrawal):
+        legs = [leg for leg in transaction.legs if attempt in leg.attempts]
+        if legs:
+            return {leg.provider for leg in legs}
         return {leg.provider for leg in transaction.legs} | {transaction.provider}
     return {transaction.provider} if transaction.provider else set()
 

@@ -1,6 +1,6 @@
 """Commands about players: who they are and what they may do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -186,12 +186,14 @@ class PlayerCommands:
 
         return change_stream(self._handling, player_id, project_player, command, decide)
 
-    def used_minor(self, player: Player, currency: str) -> Mapping[Window, int]:
-        """What counts towards each limit by now, in minor units of `currency`."""
+    def used_minor(
+        self, player: Player, limits: Iterable[tuple[Window, str]]
+    ) -> Mapping[tuple[Window, str], int]:
+        """What counts towards each limit by now, in minor units of its currency."""
         today = self._handling.today(player)
-        counters = {w: limit_counter(player.id, w, currency, today) for w in Window}
+        counters = {(w, code): limit_counter(player.id, w, code, today) for w, code in limits}
         balances = self._handling.ledger.balances(list(counters.values()))
-        return {window: balances[counter] for window, counter in counters.items()}
+        return {limit: balances[counter] for limit, counter in counters.items()}
 
     # --- turnover -------------------------------------------------------------------------------
 

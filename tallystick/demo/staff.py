@@ -69,7 +69,8 @@ class Staff:
 
     def work_off(self) -> bool:
         """Decide about everything that waits and is not in review; whether there was any."""
-        waiting = [case for case in self._queue() if case["status"] != "review"]
+        # An inquiry may be withdrawn by itself: a dispute is answered when evidence is asked for.
+        waiting = [case for case in self._queue() if case["status"] not in ("review", "opened")]
         decided = [case for case in waiting if self._planned(case) is not None]
         side_by_side(self._decide, decided)
         return bool(decided)
@@ -96,6 +97,9 @@ class Staff:
         match planned:
             case PlannedDeposit() if case["kind"] == "dispute":
                 self._answer(transaction_id, planned, str(case["stage"]))
+            case PlannedDeposit():  # it came late, and a rule forbids it by now
+                path = f"/v1/deposits/{transaction_id}"
+                self._say(self._risk, path, "review-concerns", planned.key)
             case PlannedWithdrawal():
                 self._pay_or_not(transaction_id, planned)
             case PlannedRefund():

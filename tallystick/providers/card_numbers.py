@@ -23,8 +23,13 @@ _DIGIT_GROUPS = re.compile(r"[0-9]+(?:-{1,3}[0-9]+)*")
 
 
 def without_card_number(text: str | None) -> str | None:
-    """The text, if it may be kept."""
-    return DROPPED if text is not None and holds_card_number(text) else text
+    """The text, if it may be kept: nor can a NUL be, which no database takes in a text."""
+    return None if text is None else kept(text)
+
+
+def kept(text: str) -> str:
+    """`without_card_number`, of a text that there is."""
+    return DROPPED if "\0" in text or holds_card_number(text) else text
 
 
 def holds_card_number(text: str) -> bool:

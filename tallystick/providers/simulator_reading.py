@@ -11,7 +11,7 @@ import msgspec
 
 from domain.money import InvalidMoney, Money
 from domain.outcomes import DisputeNews, Outcome
-from tallystick.providers.card_numbers import holds_card_number, without_card_number
+from tallystick.providers.card_numbers import kept, without_card_number
 from tallystick.providers.protocol import (
     Answer,
     DisputeNotice,
@@ -99,7 +99,7 @@ def read_quote(status_code: int, content: bytes, request: QuoteRequest) -> Provi
         raise QuoteUnavailable("unreadable") from None
     if (source, body.target_currency) != (request.source, request.target_currency):
         raise QuoteUnavailable("another_quote")
-    if rate == 0 or not body.quote or holds_card_number(body.quote):
+    if rate == 0 or not body.quote or kept(body.quote) != body.quote:
         raise QuoteUnavailable("unreadable")
     return ProviderQuote(quote_reference=body.quote, rate=rate, expires_at=body.expires_at)
 
@@ -147,7 +147,7 @@ def _error_code(content: bytes) -> str | None:
 def _payment_notice(message_id: str, body: NoticeBody) -> ProviderNotice:
     return ProviderNotice(
         message_id=message_id,
-        reference=body.reference,
+        reference=kept(body.reference),
         answer=_answer_of(body, redirect_url=None),
         sent_at=body.sent_at,
     )
@@ -155,13 +155,13 @@ def _payment_notice(message_id: str, body: NoticeBody) -> ProviderNotice:
 
 def _dispute_notice(message_id: str, body: DisputeNoticeBody) -> DisputeNotice:
     # Without its name a dispute could not be told from others, so nothing can be kept of it.
-    if not body.dispute or holds_card_number(body.dispute):
+    if not body.dispute or kept(body.dispute) != body.dispute:
         raise _Unreadable("a dispute without a reference that may be kept")
     if (body.news is DisputeNews.EVIDENCE_DUE) and body.evidence_due_at is None:
         raise _Unreadable("evidence is due, and it does not say when")
     return DisputeNotice(
         message_id=message_id,
-        reference=body.reference,
+        reference=kept(body.reference),
         dispute_reference=body.dispute,
         stage=body.stage,
         news=body.news,

@@ -336,6 +336,11 @@ def test_what_serve_prints_works_when_pasted(served: Served) -> None:
     assert told["kind"] == "deposit"
     assert told["steps"][0]["event"] == "DepositCreated"
     assert told["steps"][-1]["after"] == seen["status"]
+    read = served.here.run("replay", "transaction", created["id"], **served.environment).stdout
+    assert read.startswith(
+        f"deposit {created['id']} of 10.50 EUR for player {created['player_id']}"
+    )
+    assert "answer about attempt 1" in read
     early = served.json("replay", "transaction", created["id"], "--as-of", str(created["position"]))
     assert [step["position"] for step in early["steps"]] == [created["position"]]
 

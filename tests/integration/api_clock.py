@@ -12,7 +12,7 @@ from tallystick.commands.deposits import DepositCommands
 from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.inbox import Inbox
 from tallystick.commands.players import PlayerCommands
-from tests.integration.api_server import CALL_TIMEOUT_SECONDS, Api, serving
+from tests.integration.api_server import CALL_TIMEOUT_SECONDS, Api, ledger_of, serving
 
 
 class Clock:
@@ -34,7 +34,7 @@ class Clock:
 @contextmanager
 def clocked(api: Api, clock: Clock) -> Iterator[Api]:
     """The same API over the same database, by this clock."""
-    handling = bootstrap.build_handling(api.settings, api.services.handling.ledger, clock)
+    handling = bootstrap.build_handling(ledger_of(api), clock)
     services = replace(
         api.services,
         handling=handling,

@@ -37,6 +37,7 @@ from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
 from tallystick.keyring import ProviderSecrets, provider_secrets
+from tallystick.past_balances import LedgerWithPast
 
 PEOPLE: Mapping[str, StaffRole] = {
     "platform": StaffRole.PLATFORM,
@@ -242,12 +243,17 @@ def services_over(settings: Settings) -> Iterator[Services]:
         ledger.close()
 
 
+def ledger_of(api: Api) -> LedgerWithPast:
+    """The ledger behind the API."""
+    ledger = api.services.handling.ledger
+    assert isinstance(ledger, LedgerWithPast)
+    return ledger
+
+
 @contextmanager
 def later(api: Api, by: timedelta) -> Iterator[Api]:
     """The same API over the same database, whose clock is ahead."""
-    handling = bootstrap.build_handling(
-        api.settings, api.services.handling.ledger, lambda: datetime.now(UTC) + by
-    )
+    handling = bootstrap.build_handling(ledger_of(api), lambda: datetime.now(UTC) + by)
     services = replace(
         api.services,
         handling=handling,

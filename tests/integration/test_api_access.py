@@ -262,6 +262,14 @@ def test_a_notice_of_an_unknown_provider_is_not_found(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "provider_not_found")
 
 
+def test_a_nul_in_a_notice_does_not_keep_the_rest_from_being_heard(api: Api) -> None:
+    created = api.deposit(uuid4()).json()["id"]
+    api.dispatch.submit(UUID(created))
+    api.report(notice_body(UUID(created), 5_000, provider_reference="sim\0_1"))
+    found = api.transaction(created)
+    assert (found["status"], found["provider_reference"]) == ("completed", "(dropped)")
+
+
 def test_card_data_in_a_notice_is_dropped_before_it_is_stored(api: Api) -> None:
     card = "4242 4242 4242 4242"
     decline = {"code": "do_not_honour", "raw_code": f";{card}=2512101"}

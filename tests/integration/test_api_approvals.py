@@ -1,6 +1,6 @@
 """Approvals over HTTP: who has to agree to a payout, and what makes an agreement void."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -77,15 +77,54 @@ def test_nobody_approves_their_own_request(api: Api) -> None:
     assert (own.status_code, own.json()["code"]) == (403, "self_approval")
 
 
+def in_queue(
+    api: Api, waiting: Mapping[str, Any], position: int, path: str = "/v1/queue"
+) -> Mapping[str, Any]:
+    """How the queue lists it once it has seen `position`."""
+    items = api.get(path, params={"min_position": position}).json()["items"]
+    case: Mapping[str, Any] = next(c for c in items if c["transaction_id"] == waiting["id"])
+    return case
+
+
 def test_the_queue_says_who_has_to_agree(api: Api) -> None:
     waiting = api.review(uuid4(), 1_100_000)
     answer = approve(api, waiting, "ben").json()
     for path in ("/v1/queue", "/v1/withdrawal-queue"):
-        items = api.get(path, params={"min_position": answer["position"]}).json()["items"]
-        case = next(item for item in items if item["transaction_id"] == waiting["id"])
+        case = in_queue(api, waiting, answer["position"], path)
         assert case["required"] == [["fraud"], ["finance"], ["compliance"]]
         assert case["missing"] == [["finance"], ["compliance"]]
-        assert case["approvals"] == [{"person": "ben", "role": "fraud"}]
+        (agreed,) = case["approvals"]
+        assert agreed == {"person": "ben", "role": "fraud", "at": answer["updated_at"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "body"),
+    [
+        ("amend", {"amount": {"amount": LARGE - 1, "currency": "EUR"}, "instrument": "tok_7Hq2"}),
+        ("scores", {"score": 10, "ruleset": "payouts-12"}),
+    ],
+)
+def test_whose_approval_is_void_the_queue_asks_again(
+    api: Api, change: str, body: Mapping[str, object]
+) -> None:
+    waiting = api.review(uuid4(), LARGE)
+    approve(api, waiting, "anna").raise_for_status()
+    api.post(f"/v1/withdrawals/{waiting['id']}/{change}", body).raise_for_status()
+    api.dispatch.screen(UUID(waiting["id"]))
+    answer = approve(api, waiting, "ben").json()
+    case = in_queue(api, waiting, answer["position"])
+    assert case["missing"] == answer["missing"] == [["finance"]]
+    assert [agreed["person"] for agreed in case["approvals"]] == ["ben"]
+
+
+def test_whose_approval_is_too_old_the_queue_asks_again(api: Api) -> None:
+    waiting = api.review(uuid4(), LARGE)
+    answer = approve(api, waiting, "anna").json()
+    with later(api, timedelta(hours=23)) as then:
+        assert in_queue(then, waiting, answer["position"])["missing"] == [["fraud"]]
+    with later(api, timedelta(hours=25)) as then:
+        case = in_queue(then, waiting, answer["position"])
+        assert (case["missing"], case["approvals"]) == ([["fraud"], ["finance"]], [])
 
 
 # --- what voids an approval ---------------------------------------------------------------------

@@ -153,6 +153,24 @@ def test_a_repeated_batch_gets_the_first_answers(api: Api) -> None:
     assert api.balance(player, "reserved") == 1_000
 
 
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_large_batch_can_be_repeated(api: Api, atomic: bool) -> None:
+    player = uuid4()
+    api.fund(player, 50_000)
+    pairs = [(deposit(player), withdrawal(player, 10)) for _ in range(250)]
+    commands = [command for pair in pairs for command in pair]
+    first = send(api, *commands, atomic=atomic)
+    repeat = api.client.post(  # by a client that gives up after ten seconds
+        "/v1/batches",
+        json={"atomic": atomic, "commands": commands},
+        headers={"authorization": f"Bearer {api.keys['platform']}"},
+        timeout=10.0,
+    )
+    assert codes(first) == [(201, None)] * 500
+    assert repeat.content == first.content
+    assert repeat.headers["idempotent-replayed"] == "true"
+
+
 def test_equal_batches_at_once_are_one(api: Api) -> None:
     player = uuid4()
     api.fund(player, 50_000)
@@ -210,7 +228,7 @@ def test_decisions_about_one_withdrawal_follow_each_other(api: Api) -> None:
         command("hold-withdrawal", about),
         command("reject-withdrawal", about),
         command("release-withdrawal", about),
-        person="anna",
+        person="cleo",
     )
     assert codes(answer) == [(200, None)] * 4 + [(409, "invalid_transition")]
     versions = [result["body"]["version"] for result in results(answer)[:4]]
@@ -379,12 +397,21 @@ def test_decisions_in_an_atomic_batch_follow_each_other(api: Api) -> None:
     about = {"id": api.review(uuid4())["id"], "note": "checked"}
     hold, release = command("hold-withdrawal", about), command("release-withdrawal", about)
     before = events(api)
-    refused = send(api, hold, release, release | {"idempotency_key": "again"}, atomic=True)
+    again = release | {"idempotency_key": "again"}
+    refused = send(api, hold, release, again, atomic=True, person="cleo")
     assert (refused.status_code, refused.json()["index"]) == (409, 2)
     assert refused.json()["error"]["code"] == "invalid_transition"
     assert events(api) == before
-    done = send(api, hold, release, atomic=True, person="anna")
+    done = send(api, hold, release, atomic=True, person="cleo")
     assert [result["body"]["status"] for result in results(done)] == ["held", "under_review"]
+
+
+def test_a_thousand_decisions_about_one_withdrawal_fit_in_an_atomic_batch(api: Api) -> None:
+    about = {"id": api.review(uuid4())["id"], "ruleset": "rules-1"}
+    scores = [command("score-withdrawal", {**about, "score": n % 100}) for n in range(1_000)]
+    found = results(send(api, *scores, atomic=True))
+    versions = [result["body"]["version"] for result in found]
+    assert versions == list(range(versions[0], versions[0] + 1_000))
 
 
 def test_atomic_batches_of_the_same_players_at_once_all_succeed(api: Api) -> None:
@@ -460,7 +487,8 @@ def test_a_decision_about_nothing_is_refused(api: Api, operation: str, atomic: b
 def test_a_decision_in_a_batch_is_the_decision_alone(api: Api, operation: str) -> None:
     """The same key, alone afterwards, is a repeat: it is the same command with the same request."""
     verb, _, kind = operation.partition("-")
-    about, by = _undecided(api, verb, kind), "cleo" if kind == "adjustment" else "anna"
+    of_compliance = kind == "adjustment" or verb == "release"
+    about, by = _undecided(api, verb, kind), "cleo" if of_compliance else "anna"
     key, fields = str(uuid4()), _DECISIONS[operation]
     body = {"id": about} | fields
     (result,) = results(send(api, command(operation, body, key), person=by))

@@ -88,7 +88,10 @@ def test_a_withdrawal_can_be_held_released_asked_about_and_rejected(api: Api) ->
         "reject": "rejected",
     }
     for step, status in steps.items():
-        answer = api.post(f"{path}/{step}", {"note": f"because of {step}"}, person="anna")
+        if step == "release":
+            refused = api.post(f"{path}/{step}", {"note": "done"}, person="anna")
+            assert (refused.status_code, refused.json()["code"]) == (403, "role_not_allowed")
+        answer = api.post(f"{path}/{step}", {"note": f"because of {step}"}, person="cleo")
         assert (answer.status_code, answer.json()["status"]) == (200, status)
     assert answer.json()["balances"]["reserved"]["amount"] == 0
     refused = api.post(f"{path}/hold", {"note": ""}, person="anna")

@@ -87,6 +87,15 @@ def test_a_decision_is_repeated_after_the_next_one(api: Api) -> None:
     assert (repeat.status_code, repeat.content) == (200, first.content)
 
 
+def test_a_repeat_is_not_taken_for_what_the_same_key_did_to_another_refund(api: Api) -> None:
+    deposit_id, key, note = api.fund(uuid4())["id"], str(uuid4()), {"note": "no"}
+    body = {"deposit_id": deposit_id, "amount": {"amount": 1_000, "currency": "EUR"}, "reason": "x"}
+    asked = [api.post("/v1/refunds", body, person="anna").json()["id"] for _ in range(2)]
+    paths = [f"/v1/refunds/{refund_id}/reject" for refund_id in asked]
+    answers = [api.post(path, note, person="fina", key=key).json() for path in paths]
+    assert [api.post(path, note, person="fina", key=key).json() for path in paths] == answers
+
+
 def test_a_resolution_that_makes_an_instrument_known_is_repeated(api: Api) -> None:
     """What it appends ends on the player's stream, not on the deposit's."""
     player, key = uuid4(), str(uuid4())

@@ -335,7 +335,8 @@ def test_of_two_deposits_at_once_that_together_pass_a_limit_one_is_blocked(live:
             assert sorted(str(found.status) for found in ended) == ["blocked", "created"]
             (blocked,) = [found for found in ended if found.status == "blocked"]
             assert blocked.reason == "limit_exceeded"
-            used = first.players.used_minor(first.players.get(player), "EUR")
+            known = first.players.get(player)
+            used = first.players.used_minor(known, known.limits)
             assert set(used.values()) == {paid_in + 600}
 
 

@@ -10,6 +10,7 @@ import pytest
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from projections.history import HISTORY
 from tallystick.config import Settings, redacted
 from tallystick.doctor import run_checks
 from tallystick.eventstore import embedded
@@ -157,6 +158,21 @@ def test_the_doctor_sees_a_privilege_too_many(database: Settings) -> None:
     failing = [check for check in run_checks(database) if not check.ok]
     assert [check.name for check in failing] == ["Privileges"]
     assert "REVOKE DELETE ON ledger_events" in str(failing[0].remedy)
+
+
+def test_the_doctor_names_a_read_model_that_has_stopped(database: Settings) -> None:
+    with connect(database, Role.OWNER) as owner:
+        owner.execute(
+            "INSERT INTO read_models (name, version, position, stopped_at, error)"
+            " VALUES (%s, %s, 6, 7, 'ValueError: never created'), ('old', 1, 1, 2, 'replaced')"
+            " ON CONFLICT (name, version) DO UPDATE"
+            " SET stopped_at = excluded.stopped_at, error = excluded.error",
+            [HISTORY.name, HISTORY.version],
+        )
+    (failing,) = [check for check in run_checks(database) if not check.ok]
+    assert failing.name == "Read models"
+    assert failing.detail == "history stopped at position 7: ValueError: never created"
+    assert "tallystick verify" in str(failing.remedy)
 
 
 # A database of theirs, by DATABASE_URL

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -231,19 +231,22 @@ def test_what_goes_back_to_another_transaction_is_found_by_it(full: Site) -> Non
         assert {row.related_id for row in found.rows} == {one.related_id}
 
 
-def test_a_leg_is_found_by_what_only_it_has(full: Site) -> None:
+def test_a_leg_is_found_by_what_only_it_has(site: Site) -> None:
     """By an instrument the player never asked for, and by a reference that is not the latest."""
-    several = [row for row in all_transactions() if row.payout and len(row.payout.legs) > 1]
-    for name in ("instrument", "provider_reference"):
-        row, value = next(
-            (row, value)
-            for row in several
-            for value in legs_have(row, name)
-            if value is not None and value != getattr(row, name)
+    history_of = scenario.two_legs_sent()
+    for attempt in (1, 2):
+        said = replace(
+            heard(Outcome.ACCEPTED, attempt=attempt), provider_reference=f"psp-of-{attempt}"
         )
-        filters = Filters(**{"instrument": value} if name == "instrument" else {"reference": value})
-        page = full.ask(lambda c, filters=filters: history.page(c, filters, limit=5_000))
-        assert row in page.rows
+        made = history_of.when(scenario.hear_of_withdrawal, said)
+        history_of = scenario.Given((*history_of.history, *made.events))
+    site.write(history_of.history)
+    for filters in (Filters(instrument="card-1"), Filters(reference="psp-of-1")):
+        (row,) = site.ask(lambda c, filters=filters: history.page(c, filters)).rows
+        assert row.id == TRANSACTION
+        assert (row.instrument, row.provider_reference) != ("card-1", "psp-of-1")
+        assert row.payout is not None
+        assert len(row.payout.legs) == 2
 
 
 # --- lookup -------------------------------------------------------------------------------------

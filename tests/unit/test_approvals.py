@@ -308,6 +308,13 @@ def test_a_change_of_the_withdrawal_voids_it_and_is_named(
     assert set(BOTH) <= set(missing_approvals(changed.state, player(), NOW))
 
 
+def test_an_approval_stays_void_when_the_withdrawal_is_amended_back() -> None:
+    there = agreed().when(lambda s: amended(s, AMOUNT, "iban-2"))
+    back = rescreened(Given(there.history + there.events).when(lambda s: amended(s, AMOUNT)))
+    assert why(back) == (Change.INSTRUMENT, Change.LEGS)
+    assert missing_approvals(back.state, player(), NOW) == BOTH
+
+
 @pytest.mark.parametrize(
     "party",
     [
@@ -376,7 +383,9 @@ def test_a_policy_that_asks_for_fewer_people_is_content_with_those_who_agreed() 
 
 def test_a_hold_of_the_withdrawal_itself_voids_nothing() -> None:
     held = agreed().when(hold_withdrawal, by("cem"), note="wait")
-    released = Given(held.history + held.events).when(release_withdrawal, by("cem"), note="go")
+    released = Given(held.history + held.events).when(
+        release_withdrawal, by("cem", role="compliance"), note="go"
+    )
     assert why(Given(released.history + released.events)) == ()
 
 

@@ -436,6 +436,15 @@ def test_rule_5_not_sent_is_failed_and_gives_the_source_back() -> None:
     assert balances(failed) == {}
 
 
+@pytest.mark.parametrize("source", ["poll", "notice"])
+def test_rule_5_a_first_call_that_was_not_sent_fails_nothing_that_has_arrived_since(
+    source: str,
+) -> None:
+    arrived = conversion_in("submitted").when(hear_of_conversion, heard("accepted", source))
+    late = arrived.then(TransactionPending).when(hear_of_conversion, heard("not_sent", "answer"))
+    assert late.then(TransactionPending).state.reserved
+
+
 @pytest.mark.parametrize(
     ("code", "reason"), [(None, "declined"), (DeclineCode.PROVIDER_ERROR, "provider_error")]
 )

@@ -370,6 +370,15 @@ def test_rule_5_not_sent_is_failed() -> None:
     )
 
 
+@pytest.mark.parametrize("source", ["poll", "notice"])
+def test_rule_5_a_first_call_that_was_not_sent_fails_nothing_that_has_arrived_since(
+    source: str,
+) -> None:
+    arrived = deposit_in("submitted").when(hear_of_deposit, heard("accepted", source))
+    late = arrived.then(TransactionPending).when(hear_of_deposit, heard("not_sent", "answer"))
+    assert late.then(TransactionPending).state.status is DepositStatus.SUBMITTED
+
+
 @pytest.mark.parametrize("source", ["notice", "poll"])
 def test_rule_5_only_the_answer_to_our_own_call_can_say_not_sent(source: str) -> None:
     submitted = deposit_in("submitted")
@@ -724,6 +733,12 @@ def test_what_two_people_judged_is_not_credited_when_it_is_told_again() -> None:
     refused.when(hear_of_deposit, heard("succeeded", amount=AMOUNT)).then(
         NoticeNoted, disposition=Disposition.DUPLICATE
     )
+
+
+def test_what_two_people_judged_of_one_attempt_is_not_judged_of_another() -> None:
+    stray = deposit_in("failed").when(hear_of_deposit, heard("succeeded", attempt=2))
+    refused = resolved(stray.then(ReviewOpened), "failed")
+    refused.when(hear_of_deposit, heard("succeeded", attempt=1)).then(ReviewOpened)
 
 
 def test_a_mismatch_that_was_judged_is_not_judged_again_when_it_is_told_again() -> None:

@@ -15,13 +15,15 @@ from domain.adjustment import Adjustment
 from domain.conversion import Conversion
 from domain.deposit import Deposit
 from domain.dispute import Dispute
-from domain.events import EVENT_TYPES, LedgerEvent
+from domain.events import EVENT_TYPES, LedgerEvent, ReviewOpened
 from domain.legs import LegStatus
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome
 from domain.refund_state import Refund
 from domain.transactions import Transaction, kind_of
 from domain.withdrawal import Withdrawal
+from domain.withdrawal_approvals import approval_problems
+from domain.withdrawal_reports import resolve_withdrawal
 from projections import cases_events, history_status, outstanding_events
 from projections.cases import CASES
 from projections.compare import fold_all
@@ -240,13 +242,31 @@ def test_the_queue_holds_exactly_what_waits_for_people(seed: int) -> None:
         if isinstance(state, Withdrawal) and case.waiting_as:
             assert case.required == state.required
             assert case.reasons == state.screening_reasons
-            counted = {a.person for a in state.approvals if not a.recalled}
-            assert {one.person for one in case.approvals} == counted
+            why = approval_problems(state, None, NOW)
+            counted = {known.person for known, problems in why if not problems}
+            assert {one.person for one in case.counting(NOW)} == counted
         if isinstance(state, Dispute) and case.waiting_as:
             assert case.due_at == state.evidence_due_at
         if case.waiting_as == "review":
             assert case.why == (state.reason,)
             assert case.proposed_by == (state.proposal.person if state.proposal else None)
+
+
+def test_the_queue_forgets_a_proposal_with_the_review_that_it_ended() -> None:
+    history = scenario.two_legs_sent()
+    for attempt in (1, 2):
+        other = heard(Outcome.SUCCEEDED, attempt=attempt, amount=Money(1, "EUR"))
+        history = history.when(scenario.hear_of_withdrawal, other).then(ReviewOpened)
+    proposals = []
+    for person, leg in (("ann", 1), ("ben", 1), ("ann", 2)):
+        made = history.when(
+            *(resolve_withdrawal, scenario.by(person)), target="failed", note="seen", leg=leg
+        )
+        history = scenario.Given((*made.history, *made.events))
+        case = rows_of(WITHDRAWAL_QUEUE, history.history)[CASES][TRANSACTION]
+        assert case.waiting_as == history.state.status == "review"
+        proposals.append(case.proposed_by)
+    assert proposals == ["ann", None, "ann"]
 
 
 @pytest.mark.parametrize("seed", random_worlds)

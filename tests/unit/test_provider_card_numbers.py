@@ -38,5 +38,9 @@ def test_a_text_without_one_is_kept(text: str) -> None:
     assert without_card_number(text) == text
 
 
+def test_a_text_that_no_database_takes_is_dropped() -> None:
+    assert without_card_number("sim\0_1") == DROPPED
+
+
 def test_nothing_stays_nothing() -> None:
     assert without_card_number(None) is None

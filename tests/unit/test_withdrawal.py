@@ -13,6 +13,7 @@ from domain.errors import (
     InvalidTransition,
     NothingToChange,
     Reason,
+    RoleNotAllowed,
 )
 from domain.events import (
     NoticeNoted,
@@ -112,11 +113,11 @@ DECISIONS = {
     "amend": amended,
     "score": scored,
     "approve": lambda s: approved_by(s, "ann"),
-    "reject": lambda s: reject_withdrawal(s, by("ann"), note="no"),
+    "reject": lambda s: reject_withdrawal(s, by("ann", role="compliance"), note="no"),
     "hold": lambda s: hold_withdrawal(s, by("ann"), note="wait"),
     "request_information": lambda s: request_information(s, by("ann"), note="who is it?"),
     "provide_information": lambda s: provide_information(s, by("ann"), note="it is them"),
-    "release": lambda s: release_withdrawal(s, by("ann"), note="go on"),
+    "release": lambda s: release_withdrawal(s, by("ann", role="compliance"), note="go on"),
     "cancel": lambda s: cancel_withdrawal(s, by("ann"), reason=Reason.REQUESTED_BY_PLAYER),
     "retry": lambda s: retry_withdrawal(s, command()),
     "submit": submitted,
@@ -311,9 +312,17 @@ def test_a_withdrawal_is_approved_at_most_once() -> None:
 
 
 def test_a_rejection_releases_what_was_reserved() -> None:
-    withdrawal_in("held").when(reject_withdrawal, by("ann"), note="no").then(
+    cleo = by("cleo", role="compliance")
+    withdrawal_in("held").when(reject_withdrawal, cleo, note="no").then(
         WithdrawalRejected, released=AMOUNT, reason=Reason.DECIDED_BY_OPERATOR
     )
+
+
+@pytest.mark.parametrize("role", ["administrator", "finance", "fraud", "support", "platform", ""])
+@pytest.mark.parametrize("decision", [release_withdrawal, reject_withdrawal])
+def test_only_compliance_ends_a_hold(role: str, decision: object) -> None:
+    held = withdrawal_in("held")
+    held.when(decision, by("ann", role=role), note="go").then_refused(RoleNotAllowed)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +350,7 @@ def test_a_rejection_releases_what_was_reserved() -> None:
 def test_a_command_sent_twice_acts_once_and_its_id_is_not_for_another_request(
     status: str, decision: object, fields: dict[str, object]
 ) -> None:
-    once = by("ann")
+    once = by("ann", role="compliance")
     decided = withdrawal(status).when(decision, once, **fields)
     done = Given(decided.history + decided.events)
     assert decided.events
@@ -433,7 +442,9 @@ def test_what_has_changed_while_it_was_stopped_is_screened_afterwards(
     status: str, go_on: object, change: object
 ) -> None:
     changed = withdrawal_in(status).when(change)
-    goes_on = Given(changed.history + changed.events).when(go_on, by("ann"), note="go on")
+    goes_on = Given(changed.history + changed.events).when(
+        go_on, by("ann", role="compliance"), note="go on"
+    )
     state = goes_on.then_state()
     assert (state.status, state.screening_reasons, state.required) == ("requested", (), ())
 
@@ -479,6 +490,14 @@ def test_rule_4_a_webhook_before_our_own_answer_settles_it(answer: str) -> None:
 
 def test_rule_4_not_sent_after_the_provider_was_heard_is_not_a_failure() -> None:
     withdrawal_in("processing").when(hear_of_withdrawal, heard("not_sent", "answer")).then(
+        TransactionPending
+    )
+
+
+def test_rule_4_not_sent_after_the_provider_was_asked_is_not_a_failure() -> None:
+    """It may have been sent again by then: another attempt could pay twice."""
+    asked = withdrawal_in("submitted").when(hear_of_withdrawal, heard("not_found", "poll"))
+    asked.then(TransactionPending).when(hear_of_withdrawal, heard("not_sent", "answer")).then(
         TransactionPending
     )
 

@@ -115,7 +115,7 @@ def _proceed(state: Withdrawal, random: Random) -> object:
     if state.status == "under_review":
         return approved_by(state, "ann")
     if state.status == "held":
-        return release_withdrawal(state, by("ann"), note="go on")
+        return release_withdrawal(state, by("ann", role="compliance"), note="go on")
     if state.status == "info_required":
         return provide_information(state, by("ann"), note="!")
     if "queued" in legs:
@@ -124,6 +124,11 @@ def _proceed(state: Withdrawal, random: Random) -> object:
     if waiting and random.random() < 0.7:
         return retry_withdrawal(state, command(), leg=random.choice(waiting))
     return _hear(state, random)
+
+
+def _reject(state: Withdrawal, random: Random) -> object:
+    cleo = by("cleo", role="compliance")
+    return reject_withdrawal(state, cleo, note="no") if random.random() < 0.3 else None
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -138,7 +143,7 @@ ACTIONS: tuple[Action, ...] = (
     lambda s, r: scored(s, r.choice([10, 60])),
     lambda s, r: hold_withdrawal(s, by("ann"), note="wait"),
     lambda s, r: request_information(s, by("ann"), note="?"),
-    lambda s, r: reject_withdrawal(s, by("ann"), note="no") if r.random() < 0.3 else None,
+    _reject,
     lambda s, r: cancel_withdrawal(s, by("ann"), reason="x") if r.random() < 0.3 else None,
 )
 

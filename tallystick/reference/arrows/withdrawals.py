@@ -35,6 +35,7 @@ from tallystick.reference.arrows.exploring import Decision, Machine, by_two
 from tallystick.reference.arrows.samples import (
     ANN,
     BEN,
+    CLEO,
     HELD,
     INSTRUMENT,
     NOW,
@@ -113,9 +114,9 @@ def _following(state: Withdrawal) -> Iterator[Decision]:
 def _of_people(state: Withdrawal) -> Iterator[Decision]:
     for person in (ANN, BEN):
         yield partial(approve_withdrawal, state, person, player=PLAYER, note="seen")
-    yield partial(reject_withdrawal, state, ANN, note="seen")
+    yield partial(reject_withdrawal, state, CLEO, note="seen")
     yield partial(hold_withdrawal, state, ANN, note="seen")
-    yield partial(release_withdrawal, state, ANN, note="seen")
+    yield partial(release_withdrawal, state, CLEO, note="seen")
     yield partial(request_information, state, ANN, note="seen")
     yield partial(provide_information, state, ANN, note="seen")
     yield partial(cancel_withdrawal, state, ANN, reason="reason")

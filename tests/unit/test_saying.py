@@ -1,0 +1,103 @@
+"""What a story says of each event, for people."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from domain.counters import instrument_counter, limit_counters
+from domain.events import Count, LedgerEvent
+from replay import saying
+from tests.event_samples import AT, PLAYER_ID, SAMPLES, VARIANTS, sparse
+
+REFUND = "cccccccc-dddd-4eee-8fff-000000000000"
+
+
+@pytest.mark.parametrize("event", VARIANTS, ids=lambda event: type(event).__name__)
+def test_something_is_said_of_every_event_or_nothing(event: LedgerEvent) -> None:
+    said = saying.words(msgspec.to_builtins(event))
+    assert "None" not in said
+    assert "{" not in said
+
+
+def test_nothing_is_said_of_what_says_nothing() -> None:
+    assert saying.words({}) == ""
+    assert saying.words({"reason": None, "note": "", "high": [], "late": False}) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"reason": "limit_exceeded", "counts": []}, "limit_exceeded"),
+        (
+            {
+                "refund_id": REFUND,
+                "amount": {"amount": 5_000, "currency": "EUR"},
+                "standing": "taken",
+            },
+            f"refund {REFUND}, 50.00 EUR, taken",
+        ),
+        (
+            {"reasons": ["high_indicator"], "required": [["fraud", "finance"], ["compliance"]]},
+            "high_indicator, takes fraud or finance and compliance",
+        ),
+        (
+            {
+                "legs": [
+                    {
+                        "leg": 1,
+                        "instrument": "tok_b",
+                        "method": "card",
+                        "amount": {"amount": 250, "currency": "JPY"},
+                    },
+                    {
+                        "leg": 2,
+                        "instrument": None,
+                        "method": "card",
+                        "amount": {"amount": 1, "currency": "EUR"},
+                    },
+                ]
+            },
+            "leg 1: 250 JPY to tok_b, leg 2: 0.01 EUR to card",
+        ),
+        (
+            {
+                "evidence": {
+                    "source": "poll",
+                    "outcome": "declined",
+                    "reference": f"{UUID(int=1).hex}-2",
+                    "decline_code": "do_not_honour",
+                    "raw_code": "05",
+                }
+            },
+            "poll about attempt 2: declined do_not_honour 05",
+        ),
+        ({"target": "completed", "note": "the bank says so"}, "completed, “the bank says so”"),
+    ],
+)
+def test_it_is_said_in_a_few_words(facts: dict[str, Any], said: str) -> None:
+    assert saying.words(facts) == said
+
+
+def test_counters_are_named_without_the_player() -> None:
+    counts = [
+        *(
+            Count(counter=name, change=1_050)
+            for name in limit_counters(PLAYER_ID, "EUR", AT.date())
+        ),
+        Count(counter=instrument_counter(PLAYER_ID, "tok:b", "JPY"), change=-7),
+    ]
+    assert list(saying.counted({"counts": msgspec.to_builtins(counts)})) == [
+        "limit 2026-03-02: +10.50 EUR",
+        "limit 2026-W10: +10.50 EUR",
+        "limit 2026-03: +10.50 EUR",
+        "instrument tok:b: -7 JPY",
+    ]
+
+
+def test_every_counter_of_every_event_can_be_told() -> None:
+    told = [line for event in SAMPLES for line in saying.counted(msgspec.to_builtins(event))]
+    assert told
+    assert not any(str(PLAYER_ID) in line for line in told)
+    assert not [line for e in SAMPLES for line in saying.counted(msgspec.to_builtins(sparse(e)))]
