@@ -185,8 +185,12 @@ class Inbox:
                 assert_never(state)
 
     def _available_minor(self, state: Deposit, evidence: Evidence) -> int:
-        """Read only where a credit is in doubt: there is one, and another final word."""
-        if state.credited is None or evidence.outcome is Outcome.SUCCEEDED:
+        """Read only where a credit may come into doubt, and is not just repeated."""
+        repeated = evidence.outcome is Outcome.SUCCEEDED and evidence.amount in (
+            None,
+            state.credited,
+        )
+        if state.credited is None or repeated:
             return 0
         account = accounts.available(state.player_id, state.credited.currency)
         return self._handling.ledger.balances([account])[account]

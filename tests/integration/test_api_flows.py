@@ -112,6 +112,18 @@ def test_a_deposit_can_be_cancelled_before_it_is_sent(api: Api) -> None:
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
 
 
+@pytest.mark.parametrize(("amount", "reserved"), [(5_000, 0), (4_000, 5_000)])
+def test_what_is_left_of_a_credit_in_doubt_is_set_aside(
+    api: Api, amount: int, reserved: int
+) -> None:
+    """A success that is only repeated raises no doubt; one of another amount does."""
+    player = uuid4()
+    funded = api.fund(player, 5_000)
+    api.report(notice_body(UUID(funded["id"]), amount))
+    assert api.balance(player, "reserved") == reserved
+    assert api.balance(player) == 5_000 - reserved
+
+
 def test_a_contradiction_is_resolved_by_two_people(api: Api) -> None:
     player = uuid4()
     deposit = api.fund(player, 5_000)
