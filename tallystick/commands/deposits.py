@@ -52,10 +52,10 @@ class DepositCommands:
         command = self._handling.command(caller, "create-deposit", request)
         deposit_id = command.command_id
         return self._handling.create(
-            deposit_id, command, lambda: self.draft(deposit_id, request, command)
+            deposit_id, command, lambda: self._draft(deposit_id, request, command)
         )
 
-    def draft(self, deposit_id: UUID, request: CreateDeposit, command: Command) -> Drafted:
+    def _draft(self, deposit_id: UUID, request: CreateDeposit, command: Command) -> Drafted:
         """What `create` wants appended."""
         provider = self._handling.provider(request.provider)
         player = self._handling.player(request.player_id)

@@ -60,10 +60,10 @@ class WithdrawalCommands:
         command = self._handling.command(caller, "request-withdrawal", request)
         withdrawal_id = command.command_id
         return self._handling.create(
-            withdrawal_id, command, lambda: self.draft(withdrawal_id, request, command)
+            withdrawal_id, command, lambda: self._draft(withdrawal_id, request, command)
         )
 
-    def draft(self, withdrawal_id: UUID, request: RequestWithdrawal, command: Command) -> Drafted:
+    def _draft(self, withdrawal_id: UUID, request: RequestWithdrawal, command: Command) -> Drafted:
         """What `request` wants appended."""
         provider = self._handling.provider(request.provider)
         player = self._handling.known_player(request.player_id)
@@ -195,6 +195,7 @@ class WithdrawalCommands:
         """Refuse the payout and release the funds.
 
         Raises:
+            RoleNotAllowed: it is held, and the caller is not of compliance.
             TransactionNotFound, InvalidTransition, CommandReused, VersionChanged.
         """
         return self._noted("reject-withdrawal", reject_withdrawal, withdrawal_id, note, caller)
