@@ -201,7 +201,11 @@ class WithdrawalCommands:
         return self._noted("reject-withdrawal", reject_withdrawal, withdrawal_id, note, caller)
 
     def hold(self, withdrawal_id: UUID, note: str, caller: Caller) -> Written:
-        """Stop the decision until the hold is released. Raises as `reject`."""
+        """Stop the decision until the hold is released.
+
+        Raises:
+            TransactionNotFound, InvalidTransition, CommandReused, VersionChanged.
+        """
         return self._noted("hold-withdrawal", hold_withdrawal, withdrawal_id, note, caller)
 
     def release(self, withdrawal_id: UUID, note: str, caller: Caller) -> Written:
@@ -209,11 +213,11 @@ class WithdrawalCommands:
         return self._noted("release-withdrawal", release_withdrawal, withdrawal_id, note, caller)
 
     def request_information(self, withdrawal_id: UUID, note: str, caller: Caller) -> Written:
-        """Ask the player something first. Raises as `reject`."""
+        """Ask the player something first. Raises as `hold`."""
         return self._noted("request-information", request_information, withdrawal_id, note, caller)
 
     def provide_information(self, withdrawal_id: UUID, note: str, caller: Caller) -> Written:
-        """Record the player's answer. Raises as `reject`."""
+        """Record the player's answer. Raises as `hold`."""
         return self._noted("provide-information", provide_information, withdrawal_id, note, caller)
 
     def cancel(self, withdrawal_id: UUID, *, by_player: bool, caller: Caller) -> Written:
