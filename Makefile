@@ -62,7 +62,7 @@ reference: setup ## make the tables in docs/ anew from the code
 	@$(BIN)/python -m tallystick.reference --write
 
 lock: ## make requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev --extra cluster pyproject.toml --output-file requirements.lock
 
 clean: ## remove what `make setup` created
 	@rm -rf .venv

@@ -2,19 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
-from api import declared
+from api import log_reading
+from api.as_of import QueryParameters, queries
 from api.context import KEYED
 from api.door import KeyedRoute
 from api.errors import AccountUnknown
-from api.paging import POSITION_MAX, Parameters
-from api.reading import reading
+from api.reading import View, viewing
 from api.requests_transactions import ACCOUNT_PATTERN
 from api.resources import MoneyShown, Shown
-from domain.accounts import currency_of
-from projections import balances, journal
+from projections import balances, past_balances
+from projections.balances import Balance
 from projections.journal import JOURNAL
 
 router = APIRouter(
@@ -36,37 +36,33 @@ class AccountShown(Shown):
 
     account: str = Field(examples=["provider:simulator:clearing:EUR"])
     balance: MoneyShown
-    position: int = Field(
-        description="The event that last moved it; with `as_of`, the position asked about.",
-        examples=[4711],
-    )
+    position: int = Field(description="The event that last moved it.", examples=[4711])
 
 
-class AsOf(Parameters):
-    """Now, or then."""
-
-    as_of: int | None = Field(
-        default=None,
-        ge=0,
-        le=POSITION_MAX,
-        description="The balance after the event at this position, instead of now.",
-        examples=[4711],
-    )
-
-
-@router.get("/{name}", responses=declared.errors(*declared.READS, AccountUnknown))
+@router.get("/{name}", responses=queries(AccountUnknown))
 async def get_account(
-    name: AccountName, when: Annotated[AsOf, Query()], request: Request
+    name: AccountName,
+    when: Annotated[QueryParameters, Query()],
+    request: Request,
+    response: Response,
 ) -> AccountShown:
     """Show an account's balance, now or after the event at a position."""
-    awaited = max((p for p in (when.as_of, when.min_position) if p is not None), default=None)
-    async with reading(request, JOURNAL, awaited) as connection:
-        found = await balances.of_account(connection, name)
-        if found is None:
-            raise AccountUnknown
-        amount, position = found.balance_minor, found.position
-        if when.as_of is not None:
-            amount = await journal.balance_as_of(connection, name, when.as_of)
-            position = when.as_of
-    money = MoneyShown(amount=amount, currency=currency_of(name))
-    return AccountShown(account=name, balance=money, position=position)
+    async with viewing(request, when, JOURNAL) as view:
+        found = await _account(view, name)
+    view.mark(response)
+    money = MoneyShown(amount=found.balance_minor, currency=found.currency)
+    return AccountShown(account=name, balance=money, position=found.position)
+
+
+async def _account(view: View, name: str) -> Balance:
+    """Raises AccountUnknown where nothing was ever posted to it, or nothing was by then."""
+    if view.then is None:
+        found = await balances.of_account(view.connection, name)
+    else:
+        found = next(
+            iter(await past_balances.of_accounts(view.connection, [name], view.upto)), None
+        )
+    if found is not None:
+        return found
+    first = await past_balances.first_posting(view.connection, [name])
+    raise view.not_yet(AccountUnknown(), await log_reading.at(view.connection, first))

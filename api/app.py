@@ -18,10 +18,12 @@ from api import (
     adjustments,
     approval_policy,
     batches,
+    checkpoints,
     conversions,
     deposits,
     disputes,
     events,
+    exports,
     health,
     lookup,
     notices,
@@ -29,6 +31,7 @@ from api import (
     player_money,
     players,
     problems,
+    proofs,
     providers,
     queue,
     rates,
@@ -46,7 +49,9 @@ from domain.errors import DomainError
 from domain.money import InvalidMoney
 from projections.reading import ReadModelBehind
 from tallystick.eventstore.errors import AppendError
+from tallystick.eventstore.positions import AsOfError
 from tallystick.providers.protocol import QuoteUnavailable
+from tallystick.proving import ProofError
 
 WRITES_MAX: Final = 64
 """Commands carried out at once; more wait for a thread, and their appends share one flush."""
@@ -69,12 +74,23 @@ ROUTERS: Final = (
     batches.router,
     accounts.router,
     events.router,
+    exports.router,
+    checkpoints.router,
+    proofs.router,
     providers.router,
     notices.router,
     health.router,
 )
 
-_OURS: Final = (RequestError, DomainError, AppendError, InvalidMoney, QuoteUnavailable)
+_OURS: Final = (
+    RequestError,
+    DomainError,
+    AppendError,
+    ProofError,
+    InvalidMoney,
+    QuoteUnavailable,
+    AsOfError,
+)
 
 _log = structlog.get_logger(__name__)
 

@@ -1,14 +1,17 @@
 """The approval policy: who has to agree to a withdrawal."""
 
 from collections.abc import Sequence
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api import declared
+from api import declared, log_reading
 from api.answers import etag
+from api.as_of import QueryParameters, queries
 from api.context import KEYED, CallerHere, ServicesHere
 from api.door import KeyedRoute
+from api.reading import viewing
 from api.requests_policies import PolicyBody
 from api.resources import Shown
 from domain.errors import (
@@ -18,8 +21,8 @@ from domain.errors import (
     RoleNotAllowed,
     SelfApproval,
 )
-from domain.events import ApprovalTerms
-from domain.policy import Policy, PolicyProposal
+from domain.events import ApprovalTerms, PolicyEvent
+from domain.policy import Policy, PolicyProposal, fold_policy, policy_stream
 
 router = APIRouter(
     prefix="/v1/approval-policy",
@@ -110,10 +113,18 @@ class PolicyShown(Shown):
         )
 
 
-@router.get("", responses=declared.errors(*declared.KEYED))
-def get_approval_policy(services: ServicesHere, response: Response) -> PolicyShown:
-    """Show by which terms withdrawals are screened right now, and what is proposed."""
-    policy = services.policies.get()
+@router.get("", responses=queries())
+async def get_approval_policy(
+    when: Annotated[QueryParameters, Query()], request: Request, response: Response
+) -> PolicyShown:
+    """Show by which terms withdrawals are screened right now, and what is proposed.
+
+    This reads the log, and is never behind. Before the first were published, they are our own.
+    """
+    async with viewing(request, when) as view:
+        told = await log_reading.events(view.connection, [policy_stream()], view.upto)
+    policy = fold_policy(None, cast("list[PolicyEvent]", told.get(policy_stream(), [])))
+    view.mark(response)
     response.headers["etag"] = etag(policy.version)
     return PolicyShown.of(policy)
 

@@ -9,15 +9,17 @@ from starlette.responses import Response
 
 from api import declared
 from api.answers import written
+from api.as_of import PageQueryParameters, QueryParameters, queries
 from api.context import KEYED, ServicesHere, VersionedCaller
 from api.door import KeyedRoute
 from api.free_text import Name
-from api.paging import PageParameters, PageShown
+from api.paging import PageShown
 from api.requests_transactions import DisputeEvidenceBody, EvidenceNoteBody
 from api.resources_transactions import DisputeAnswer, DisputeShown
-from api.transactions import found, shown_now
-from domain.dispute import Dispute, DisputeStatus
+from api.transactions import found, shown
+from domain.dispute import DisputeStatus
 from domain.errors import EvidenceMissing
+from domain.events import DisputeOpened
 from domain.outcomes import DisputeStage
 from projections.history import Filters
 from tallystick.commands.errors import TransactionNotFound
@@ -28,7 +30,7 @@ router = APIRouter(
 _ANSWERS = declared.errors(*declared.CHANGES, EvidenceMissing)
 
 
-class Contested(PageParameters):
+class Contested(PageQueryParameters):
     """Which disputes; everything given has to match."""
 
     status: list[DisputeStatus] = Field(
@@ -51,22 +53,21 @@ class Contested(PageParameters):
         )
 
 
-@router.get("", response_model=PageShown[DisputeShown], responses=declared.errors(*declared.READS))
-async def list_disputes(
-    contested: Annotated[Contested, Query()], request: Request, services: ServicesHere
+@router.get("", response_model=PageShown[DisputeShown], responses=queries())
+async def list_disputes(contested: Annotated[Contested, Query()], request: Request) -> Response:
+    """List disputes, newest first.
+
+    With `as_of`, a page may hold fewer than asked for and still not be the last one.
+    """
+    return await found(request, contested, contested.filters())
+
+
+@router.get("/{dispute_id}", response_model=DisputeShown, responses=queries(TransactionNotFound))
+async def get_dispute(
+    dispute_id: UUID, when: Annotated[QueryParameters, Query()], request: Request
 ) -> Response:
-    """List disputes, newest first."""
-    return await found(request, services, contested, contested.filters())
-
-
-@router.get(
-    "/{dispute_id}",
-    response_model=DisputeShown,
-    responses=declared.errors(*declared.KEYED, TransactionNotFound),
-)
-async def get_dispute(dispute_id: UUID, request: Request, services: ServicesHere) -> Response:
     """Show a dispute as it is right now: this reads the log, and is never behind."""
-    return await shown_now(request, services, dispute_id, Dispute)
+    return await shown(request, when, dispute_id, DisputeOpened)
 
 
 @router.post("/{dispute_id}/evidence", response_model=DisputeAnswer, responses=_ANSWERS)

@@ -105,6 +105,12 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
 
 
+class RangeNotSatisfiable(RequestError):
+    """The range begins behind the end of the file; see Content-Range for how long it is."""
+
+    code = "range_not_satisfiable"
+
+
 class DatabaseAway(RequestError):
     """The database cannot be reached or is too slow; this request changed nothing. Repeat it."""
 

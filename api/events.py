@@ -9,18 +9,21 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api import declared, log_reading
+from api import log_reading
+from api.as_of import Past, queries
 from api.context import KEYED
 from api.door import KeyedRoute
-from api.log_reading import EventShown, Wanted
+from api.errors import FieldError, RequestInvalid
+from api.log_reading import EventShown, Scan, Wanted
 from api.paging import POSITION_MAX, link_next
-from api.reading import reading
+from api.reading import reading, viewing
 from api.resources import Shown
 from api.services import Services
 from domain.events import EVENT_TYPES
+from projections.history import HISTORY
 
 _log = structlog.get_logger(__name__)
 
@@ -48,10 +51,8 @@ Topic = Annotated[
 ]
 
 
-class Feed(BaseModel):
+class Feed(Past):
     """Which events of the log."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     after: int = Field(default=0, ge=0, le=POSITION_MAX, description="Events behind this position.")
     limit: int = Field(default=100, ge=1, le=LIMIT_MAX, description="Events on a page.")
@@ -91,22 +92,19 @@ LastEventId = Annotated[
 ]
 
 
-@router.get(
-    "",
-    response_model=EventsShown,
-    responses={
-        200: {
-            "description": "Events in the order of the log.",
-            "content": {
-                EventSourceResponse.media_type: {
-                    "schema": {"type": "string"},
-                    "example": 'event: DepositCompleted\ndata: {"position": 4711, …}\nid: 4711\n\n',
-                }
-            },
-        },
-        **declared.errors(*declared.KEYED),
+_ANSWERS: Final = queries()
+_ANSWERS[200] |= {
+    "description": "Events in the order of the log.",
+    "content": {
+        EventSourceResponse.media_type: {
+            "schema": {"type": "string"},
+            "example": 'event: DepositCompleted\ndata: {"position": 4711, …}\nid: 4711\n\n',
+        }
     },
-)
+}
+
+
+@router.get("", response_model=EventsShown, responses=_ANSWERS)
 async def get_events(
     feed: Annotated[Feed, Query()],
     request: Request,
@@ -117,20 +115,41 @@ async def get_events(
 
     With `Accept: text/event-stream` the answer is a stream of Server-Sent Events that goes on
     with what is appended later; each event's id is its position, so that a client that comes
-    back with Last-Event-ID misses nothing and sees nothing twice.
+    back with Last-Event-ID misses nothing and sees nothing twice. With `as_of` the log ends there.
     """
     if EventSourceResponse.media_type in request.headers.get("accept", ""):
         after = feed.after if last_event_id is None else last_event_id
-        return EventSourceResponse(_until_away(request, _stream(request, feed, after)))
-    async with reading(request) as connection:
-        found = await log_reading.scan(connection, feed.wanted(), feed.after, feed.limit)
+        return _streamed(request, feed, after)
+    # Which transactions are a player's, history says.
+    async with viewing(request, feed, None, *([HISTORY] if feed.player_id else [])) as view:
+        end = view.then.position if view.then else None
+        found = await log_reading.scan(view.connection, feed.wanted(), feed.after, feed.limit, end)
     more = found.scanned_to < found.head
-    link_next(request, response, after=found.scanned_to if more else None)
+    link_next(request, response, after=found.scanned_to if more else None, **view.pinned)
+    nothing = f"Nothing from {feed.after} to {found.scanned_to} matches: the log ended at {end}."
+    view.mark(response, empty_because=None if found.events else nothing)
+    return _shown(found)
+
+
+def _shown(found: Scan) -> EventsShown:
     return EventsShown(
         items=[log_reading.shown(event) for event in found.events],
         next_after=found.scanned_to,
         head=found.head,
     )
+
+
+def _streamed(request: Request, feed: Feed, after: int) -> EventSourceResponse:
+    """Raises RequestInvalid where the past is asked for: a stream goes on."""
+    if feed.as_of is not None:
+        error = FieldError(
+            location="query.as_of",
+            code="as_of_of_stream",
+            detail="A stream goes on with what is appended later",
+            remedy="Ask for application/json, or leave as_of out.",
+        )
+        raise RequestInvalid([error])
+    return EventSourceResponse(_until_away(request, _stream(request, feed, after)))
 
 
 async def _stream(request: Request, feed: Feed, after: int) -> AsyncIterator[bytes]:

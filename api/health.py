@@ -17,6 +17,7 @@ from api.resources import Shown
 from api.services import Services
 from projections.reading import ModelLag, lag
 from projections.registry import READ_MODELS
+from tallystick.checkpoints import signers
 
 router = APIRouter(tags=["Operations"], route_class=OpenRoute)
 
@@ -105,6 +106,9 @@ async def metrics(request: Request, services: ServicesHere) -> Response:
             figures.head_position.set(model.head)
             figures.lag_events.labels(model.name).set(model.lag_events)
             figures.stopped.labels(model.name).set(0 if model.stopped_at is None else 1)
+        signing = await signers.figures(connection)
+        figures.checkpoint_size.set(signing.size)
+        figures.signer_refused.set(1 if signing.refused else 0)
     return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,6 +1,6 @@
 """Reading the log itself: what is asked here is never behind."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,16 +12,24 @@ from pydantic import Field
 from api.resources import Instant, MoneyShown, Shown
 from api.services import ReadConnection
 from domain.accounts import currency_of
+from domain.counters import counts
+from domain.events import LedgerEvent
 from domain.player import Player
 from domain.postings import postings
 from domain.transactions import Transaction, project_transaction
 from projections.history import HISTORY
-from projections.read_model import schema_of
+from projections.read_model import Recorded, schema_of
 from tallystick.commands.handling import project_player
-from tallystick.eventstore.codec import decode
+from tallystick.eventstore.codec import TOPICS, decode
 
 SCANNED_MAX: Final = 20_000
 """Positions looked at for one page, so that a filter that matches nothing is quick as well."""
+
+EVERYTHING: Final = 2**63 - 1
+"""Up to this position, that is: behind every event there will ever be."""
+
+_COUNTED_AT_ONCE: Final = 2_000
+_COUNTING: Final = [topic for event, topic in TOPICS.items() if hasattr(event, "counts")]
 
 _COLUMNS = "notification_id, originator_id, originator_version, topic, state, recorded_at"
 _READ_STREAMS = f"""
@@ -31,11 +39,27 @@ JOIN ledger_events ON originator_id = wanted.id AND originator_version <= wanted
 ORDER BY originator_id, originator_version
 """
 _READ_STREAM = f"""
-SELECT {_COLUMNS} FROM ledger_events WHERE originator_id = %s ORDER BY originator_version
+SELECT {_COLUMNS} FROM ledger_events WHERE originator_id = %s AND notification_id <= %s
+ORDER BY originator_version
 """
 _READ_WHOLE_STREAMS = f"""
-SELECT {_COLUMNS} FROM ledger_events WHERE originator_id = ANY(%s)
+SELECT {_COLUMNS} FROM ledger_events WHERE originator_id = ANY(%s) AND notification_id <= %s
 ORDER BY originator_id, originator_version
+"""
+_READ_COUNTING = f"""
+SELECT {_COLUMNS} FROM ledger_events
+WHERE notification_id > %s AND notification_id <= %s AND topic = ANY(%s) AND originator_id IN (
+    SELECT id FROM {schema_of(HISTORY)}.transactions
+    WHERE player_id = %s AND created_position <= %s AND created_at >= %s
+)
+ORDER BY notification_id LIMIT {_COUNTED_AT_ONCE}
+"""
+_BEGAN = """
+SELECT notification_id, recorded_at, topic FROM ledger_events
+WHERE originator_id = %s AND originator_version = 1
+"""
+_AT = """
+SELECT notification_id, recorded_at, topic FROM ledger_events WHERE notification_id = %s
 """
 _HEAD = "SELECT position FROM ledger_head"
 _FOLLOWED = "SELECT position FROM read_models WHERE name = %s AND version = %s"
@@ -57,6 +81,15 @@ class Stored:
     topic: str
     state: bytes
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The event that something began with."""
+
+    position: int
+    recorded_at: datetime
+    topic: str
 
 
 class PostingShown(Shown):
@@ -105,10 +138,45 @@ async def head(connection: ReadConnection) -> int:
     return await _position(connection, _HEAD, [])
 
 
-async def stream(connection: ReadConnection, stream_id: UUID) -> list[Stored]:
-    """Every event of a stream, in order."""
-    cursor = await connection.execute(_READ_STREAM, [stream_id])
+async def began(connection: ReadConnection, stream_id: object) -> Began | None:
+    """The first event of a stream; None where there is no such stream."""
+    return await _event(connection, _BEGAN, stream_id)
+
+
+async def at(connection: ReadConnection, position: int | None) -> Began | None:
+    """The event at a position; None where there is none."""
+    return None if position is None else await _event(connection, _AT, position)
+
+
+async def stream(
+    connection: ReadConnection, stream_id: UUID, upto: int = EVERYTHING
+) -> list[Stored]:
+    """Every event of a stream up to a position, in order."""
+    cursor = await connection.execute(_READ_STREAM, [stream_id, upto])
     return [Stored(*row) for row in await cursor.fetchall()]
+
+
+async def recorded(
+    connection: ReadConnection, streams: Collection[UUID], upto: int
+) -> list[Recorded]:
+    """Every event of these streams up to a position, in the order of each."""
+    if not streams:
+        return []
+    cursor = await connection.execute(_READ_WHOLE_STREAMS, [list(streams), upto])
+    found = [Stored(*row) for row in await cursor.fetchall()]
+    return [
+        Recorded(position=e.position, recorded_at=e.recorded_at, event=_decoded(e)) for e in found
+    ]
+
+
+async def events(
+    connection: ReadConnection, streams: Collection[UUID], upto: int = EVERYTHING
+) -> dict[UUID, list[LedgerEvent]]:
+    """What these streams say up to a position, in the order of each; those that exist."""
+    found: dict[UUID, list[LedgerEvent]] = {}
+    for one in await recorded(connection, streams, upto):
+        found.setdefault(one.event.originator_id, []).append(one.event)
+    return found
 
 
 async def transactions(
@@ -119,39 +187,66 @@ async def transactions(
     streams: dict[UUID, list[Stored]] = {}
     for row in await cursor.fetchall():
         streams.setdefault(row[1], []).append(Stored(*row))
-    folded = {stream_id: folded_transaction(events) for stream_id, events in streams.items()}
+    folded = {stream_id: folded_transaction(story) for stream_id, story in streams.items()}
     return {stream_id: state for stream_id, state in folded.items() if state is not None}
 
 
-async def players(connection: ReadConnection, ids: Collection[UUID]) -> dict[UUID, Player]:
-    """Players as they are."""
-    if not ids:
-        return {}
-    cursor = await connection.execute(_READ_WHOLE_STREAMS, [list(ids)])
-    found: dict[UUID, Player] = {}
-    for row in await cursor.fetchall():
-        event = Stored(*row)
-        decoded = decode(event.topic, event.state, event.stream, event.version)
-        player = project_player(found.get(event.stream), [decoded])
-        if player is not None:
-            found[event.stream] = player
-    return found
+async def players(
+    connection: ReadConnection, ids: Collection[UUID], upto: int = EVERYTHING
+) -> dict[UUID, Player]:
+    """Players as they are, or were at a position.
+
+    Raises:
+        PlayerNotFound: one of the ids is of something else.
+    """
+    told = await events(connection, ids, upto)
+    found = {player_id: project_player(None, story) for player_id, story in told.items()}
+    return {player_id: player for player_id, player in found.items() if player is not None}
 
 
-def folded_transaction(events: Sequence[Stored]) -> Transaction | None:
+async def counted(
+    connection: ReadConnection,
+    player_id: UUID,
+    counters: Collection[str],
+    upto: int,
+    created_from: datetime,
+) -> dict[str, int]:
+    """What each of these counters stood at after the event at a position.
+
+    Only the player's transactions created from `created_from` on are looked at: none before it
+    may have changed them.
+    """
+    standing, after = dict.fromkeys(counters, 0), 0
+    while True:
+        values = [after, upto, _COUNTING, player_id, upto, created_from]
+        cursor = await connection.execute(_READ_COUNTING, values)
+        page = [Stored(*row) for row in await cursor.fetchall()]
+        for count in (count for event in page for count in counts(_decoded(event))):
+            if count.counter in standing:
+                standing[count.counter] += count.change
+        if len(page) < _COUNTED_AT_ONCE:
+            return standing
+        after = page[-1].position
+
+
+def folded_transaction(stored: Iterable[Stored]) -> Transaction | None:
     """The transaction that a stream tells of, or None."""
-    return project_transaction(
-        None, (decode(e.topic, e.state, e.stream, e.version) for e in events)
-    )
+    return project_transaction(None, (_decoded(event) for event in stored))
 
 
-async def scan(connection: ReadConnection, wanted: Wanted, after: int, limit: int) -> Scan:
-    """Up to `limit` events after a position; positions have no gaps and never fill up later."""
-    end = await head(connection)
+async def scan(
+    connection: ReadConnection, wanted: Wanted, after: int, limit: int, end: int | None = None
+) -> Scan:
+    """Up to `limit` events after a position; positions have no gaps and never fill up later.
+
+    The log is taken to end at `end`, or else where it does.
+    """
+    end = await head(connection) if end is None else end
     known_to = end
     if wanted.player_id is not None:
         # Which transactions are a player's is known as far as the read model has followed.
-        known_to = await _position(connection, _FOLLOWED, [HISTORY.name, HISTORY.version])
+        followed = await _position(connection, _FOLLOWED, [HISTORY.name, HISTORY.version])
+        known_to = min(end, followed)
     upto = min(known_to, after + SCANNED_MAX)
     conditions = ["notification_id > %(after)s", "notification_id <= %(upto)s"]
     conditions += ["topic = ANY(%(topics)s)"] if wanted.topics else []
@@ -171,15 +266,15 @@ async def scan(connection: ReadConnection, wanted: Wanted, after: int, limit: in
     }
     # Never a generic plan: the best one depends on which conditions there are.
     cursor = await connection.execute(query, values, prepare=False)
-    events = [Stored(*row) for row in await cursor.fetchall()]
-    scanned_to = events[-1].position if len(events) == limit else max(after, upto)
-    return Scan(events=events, scanned_to=scanned_to, head=end)
+    found = [Stored(*row) for row in await cursor.fetchall()]
+    scanned_to = found[-1].position if len(found) == limit else max(after, upto)
+    return Scan(events=found, scanned_to=scanned_to, head=end)
 
 
 def shown(event: Stored) -> EventShown:
     """An event as the API shows it."""
     state = msgspec.json.decode(event.state)
-    decoded = decode(event.topic, event.state, event.stream, event.version)
+    decoded = _decoded(event)
     return EventShown(
         position=event.position,
         stream=event.stream,
@@ -199,6 +294,16 @@ def shown(event: Stored) -> EventShown:
             for posting in postings(decoded)
         ],
     )
+
+
+def _decoded(event: Stored) -> LedgerEvent:
+    return decode(event.topic, event.state, event.stream, event.version)
+
+
+async def _event(connection: ReadConnection, query: str, value: object) -> Began | None:
+    cursor = await connection.execute(query, [value])
+    row = await cursor.fetchone()
+    return Began(*row) if row else None
 
 
 async def _position(connection: ReadConnection, query: str, values: Sequence[object]) -> int:

@@ -3,18 +3,19 @@
 from typing import Annotated, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, Field
 
-from api import declared
+from api.as_of import QueryParameters, queries
 from api.context import KEYED, ServicesHere
 from api.door import KeyedRoute
 from api.free_text import check_line
-from api.paging import Parameters
-from api.reading import reading
+from api.reading import viewing
 from api.resources import Shown
+from api.transactions import past_transactions
 from projections import lookup
 from projections.history import HISTORY
+from projections.journal import JOURNAL
 from projections.lookup import TEXT_CHARS_MAX, Hit
 
 router = APIRouter(
@@ -24,7 +25,7 @@ router = APIRouter(
 _TRANSACTIONS: Final = "/v1/transactions/"
 
 
-class Sought(Parameters):
+class Sought(QueryParameters):
     """What to look up."""
 
     q: Annotated[
@@ -65,13 +66,23 @@ class HitsShown(Shown):
     items: list[HitShown]
 
 
-@router.get("", responses=declared.errors(*declared.READS))
+@router.get("", responses=queries())
 async def look_up(
-    sought: Annotated[Sought, Query()], request: Request, services: ServicesHere
+    sought: Annotated[Sought, Query()],
+    request: Request,
+    response: Response,
+    services: ServicesHere,
 ) -> HitsShown:
-    """Tell what a text may mean. Nothing found is an empty list."""
-    async with reading(request, HISTORY, sought.min_position) as connection:
-        hits = await lookup.find(connection, sought.q, providers=sorted(services.adapters))
+    """Tell what a text may mean. Nothing found is an empty list.
+
+    With `as_of`, what it meant then. A reference or instrument that a transaction has lost since
+    is found among the 2,000 newest of then.
+    """
+    async with viewing(request, sought, HISTORY, JOURNAL) as view:
+        past = past_transactions(view) if view.then else None
+        providers = sorted(services.adapters)
+        hits = await lookup.find(view.connection, sought.q, providers=providers, past=past)
+    view.mark(response, empty_because=None if hits else view.nothing(None))
     return HitsShown(items=[HitShown.of(hit) for hit in hits])
 
 

@@ -56,6 +56,16 @@ class Metrics:
             ["read_model"],
             registry=self.registry,
         )
+        self.checkpoint_size = Gauge(
+            "tallystick_checkpoint_size",
+            "Events under the newest signed checkpoint.",
+            registry=self.registry,
+        )
+        self.signer_refused = Gauge(
+            "tallystick_signer_refused",
+            "1 while the signer refuses to sign the log: see `tallystick doctor`.",
+            registry=self.registry,
+        )
         self.stopped = Gauge(
             "tallystick_read_model_stopped",
             "1 where a read model has stopped at an event it cannot take.",

@@ -14,6 +14,7 @@ Deposits, withdrawals, refunds, conversions, disputes, adjustments, and the ledg
 * Money is an integer in minor units with its currency; times are RFC 3339 in UTC.
 * What changes something is a POST with an `Idempotency-Key`: repeat it as often as you like.
 * A write answers with its `position`; pass it as `min_position` to read what includes it.
+* Every query about the books takes `as_of`, and answers as it did then; headers say so.
 * Errors are RFC 9457 problems with a stable `code`.
 """
 

@@ -1,26 +1,45 @@
 """A player's deposit limits, and how much of each is left."""
 
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Annotated, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api import declared
+from api import declared, log_reading
 from api.answers import etag
+from api.as_of import QueryParameters, queries
 from api.context import KEYED, KeylessCaller, ServicesHere
 from api.door import KeyedRoute
 from api.player_resources import LimitShown
+from api.players import seen_player
+from api.reading import View, viewing
 from api.requests_players import LimitBody
 from api.resources import Shown
 from api.services import Services
-from domain.counters import Window
+from domain.counters import Window, limit_counter
 from domain.errors import LimitInvalid, NothingToChange
 from domain.player import Player
+from projections import balances
+from projections.history import HISTORY
 from tallystick.commands.errors import PlayerNotFound
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED
 )
+
+
+Used = Mapping[tuple[Window, str], int]
+"""What counts towards each limit, by window and currency, in minor units."""
+
+_LONGEST_WINDOW: Final = timedelta(days=31 + 6 + 2)
+"""A month, a week that began before it, and a player in another time zone by then."""
+
+
+NO_LIMIT: Final = "The player had no limit, and none was to come into force."
 
 
 class UsedLimitShown(LimitShown):
@@ -47,10 +66,24 @@ class LimitsShown(Shown):
     items: list[UsedLimitShown]
 
 
-@router.get("/{player_id}/limits", responses=declared.errors(*declared.KEYED, PlayerNotFound))
-def get_limits(player_id: UUID, services: ServicesHere, response: Response) -> LimitsShown:
-    """Show a player's deposit limits and what is left of them, right now."""
-    return _shown(services.players.get(player_id), services, response)
+@router.get("/{player_id}/limits", responses=queries(PlayerNotFound))
+async def get_limits(
+    player_id: UUID,
+    when: Annotated[QueryParameters, Query()],
+    request: Request,
+    response: Response,
+) -> LimitsShown:
+    """Show a player's deposit limits and what is left of them, right now: this is never behind.
+
+    With `as_of`, in the day, week and month that it was then.
+    """
+    async with viewing(request, when, None, HISTORY) as view:
+        player = await seen_player(view, player_id)
+        used = await _used(view, player)
+    response.headers["etag"] = etag(player.version)
+    shown = _with_uses(player, used, view.now)
+    view.mark(response, empty_because=None if shown.items else NO_LIMIT)
+    return shown
 
 
 @router.put(
@@ -80,13 +113,36 @@ def put_limit(
 
 
 def _shown(player: Player, services: Services, response: Response) -> LimitsShown:
-    limits = LimitShown.all_of(player, services.handling.now())
     used = services.players.used_minor(player, player.limits)
     response.headers["etag"] = etag(player.version)
+    return _with_uses(player, used, services.handling.now())
+
+
+async def _used(view: View, player: Player) -> Used:
+    """What counts towards each limit in the windows that are now, or were then."""
+    today: date = view.now.astimezone(ZoneInfo(player.time_zone)).date()
+    counters = {
+        (window, currency): limit_counter(player.id, window, currency, today)
+        for window, currency in player.limits
+    }
+    if view.then is None:
+        standing = await balances.of_counters(view.connection, counters.values())
+    else:
+        created_from = view.now - _LONGEST_WINDOW
+        standing = await log_reading.counted(
+            view.connection, player.id, counters.values(), view.upto, created_from
+        )
+    return {limit: standing[counter] for limit, counter in counters.items()}
+
+
+def _with_uses(player: Player, used: Used, now: datetime) -> LimitsShown:
     return LimitsShown(
         player_id=player.id,
         time_zone=player.time_zone,
-        items=[_with_use(limit, used[Window(limit.window), limit.currency]) for limit in limits],
+        items=[
+            _with_use(limit, used[Window(limit.window), limit.currency])
+            for limit in LimitShown.all_of(player, now)
+        ],
     )
 
 

@@ -1,6 +1,8 @@
 """Where a player's money stands, how it came there, and what has been staked of it."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,30 +10,33 @@ from pydantic import Field
 
 from api import declared, log_reading
 from api.answers import REPLAYED_HEADER, answered, etag
+from api.as_of import PageQueryParameters, QueryParameters, queries
 from api.context import KEYED, CallerHere, ServicesHere
 from api.door import KeyedRoute
-from api.paging import (
-    PageParameters,
-    PageShown,
-    Parameters,
-    decode_cursor,
-    encode_cursor,
-    link_next,
-)
+from api.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.player_resources import InstrumentNetShown, WagerAnswer, wager_body
-from api.reading import reading
+from api.players import seen_player
+from api.reading import View, viewing
 from api.requests_players import WagerBody
 from api.resources import Instant, MoneyShown, Shown
-from api.services import ReadConnection
 from domain.counters import instrument_counter
 from domain.player import Player
-from projections import balances, journal
+from projections import balances, journal, past_balances
+from projections.balances import Balance
+from projections.history import HISTORY
 from projections.journal import JOURNAL, Entry
 from tallystick.commands.errors import PlayerNotFound
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED
 )
+
+NO_INSTRUMENT: Final = "The player had used no instrument."
+
+_LINES_MAX: Final = 2**31 - 1
+"""More than an event has lines in the journal."""
+
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class AccountBalance(Shown):
@@ -84,16 +89,20 @@ class InstrumentsShown(Shown):
     items: list[InstrumentNetShown]
 
 
-@router.get("/{player_id}/balances", responses=declared.errors(*declared.KEYED))
+@router.get("/{player_id}/balances", responses=queries())
 async def get_balances(
-    player_id: UUID, _parameters: Annotated[Parameters, Query()], request: Request
+    player_id: UUID,
+    when: Annotated[QueryParameters, Query()],
+    request: Request,
+    response: Response,
 ) -> PlayerBalances:
     """Show what a player may spend and what is set aside, right now: this is never behind.
 
     A player who never had money has no balances.
     """
-    async with reading(request) as connection:
-        found = await balances.of_player(connection, player_id)
+    async with viewing(request, when, None, JOURNAL) as view:
+        found = await _balances(view, player_id)
+        why = None if found else await _why_no_entry(view, player_id)
     shown = [
         AccountBalance(
             account=balance.account,
@@ -102,40 +111,45 @@ async def get_balances(
         )
         for balance in found
     ]
+    view.mark(response, empty_because=why)
     return PlayerBalances(player_id=player_id, balances=shown)
 
 
-@router.get("/{player_id}/journal", responses=declared.errors(*declared.READS))
+@router.get("/{player_id}/journal", responses=queries())
 async def get_journal(
     player_id: UUID,
-    parameters: Annotated[PageParameters, Query()],
+    when: Annotated[PageQueryParameters, Query()],
     request: Request,
     response: Response,
 ) -> PageShown[EntryShown]:
     """List what was posted to a player's accounts, newest first, with the balance after it."""
-    cursor = decode_cursor(parameters.cursor, int, int) if parameters.cursor else None
-    async with reading(request, JOURNAL, parameters.min_position) as connection:
-        page = await journal.of_player(
-            connection, player_id, (cursor[0], cursor[1]) if cursor else None, parameters.limit
-        )
+    cursor = decode_cursor(when.cursor, int, int) if when.cursor else None
+    async with viewing(request, when, JOURNAL) as view:
+        behind = (view.upto, _LINES_MAX)
+        last = min(behind, (cursor[0], cursor[1])) if cursor else behind
+        page = await journal.of_player(view.connection, player_id, last, when.limit)
+        why = None if page.rows else await _why_no_entry(view, player_id)
     following = encode_cursor(page.next_cursor) if page.next_cursor else None
-    link_next(request, response, cursor=following)
+    link_next(request, response, cursor=following, **view.pinned)
+    view.mark(response, empty_because=why)
     return PageShown(items=[EntryShown.of(entry) for entry in page.rows], next_cursor=following)
 
 
-@router.get("/{player_id}/instruments", responses=declared.errors(*declared.KEYED, PlayerNotFound))
+@router.get("/{player_id}/instruments", responses=queries(PlayerNotFound))
 async def get_instruments(
-    player_id: UUID, _parameters: Annotated[Parameters, Query()], request: Request
+    player_id: UUID,
+    when: Annotated[QueryParameters, Query()],
+    request: Request,
+    response: Response,
 ) -> InstrumentsShown:
     """List the cards, accounts and wallets a player has used, and what came in from each.
 
     What is paid back to an instrument is bounded by what came in from it. This is never behind.
     """
-    async with reading(request) as connection:
-        player = (await log_reading.players(connection, [player_id])).get(player_id)
-        if player is None:
-            raise PlayerNotFound(player_id)
-        items = await _with_nets(connection, player)
+    async with viewing(request, when, None, JOURNAL, HISTORY) as view:
+        player = await seen_player(view, player_id)
+        items = await _with_nets(view, player)
+    view.mark(response, empty_because=None if items else NO_INSTRUMENT)
     return InstrumentsShown(player_id=player_id, items=items)
 
 
@@ -161,16 +175,31 @@ def record_wager(
     return answered(wager_body(wagered), status_code=201, headers=headers)
 
 
-async def _with_nets(connection: ReadConnection, player: Player) -> list[InstrumentNetShown]:
-    """The player's instruments; what came in from them is asked for in two queries."""
-    used = await balances.of_player(connection, player.id)
+async def _balances(view: View, player_id: UUID) -> Sequence[Balance]:
+    if view.then is None:
+        return await balances.of_player(view.connection, player_id)
+    accounts = past_balances.accounts_of_player(player_id)
+    return await past_balances.of_accounts(view.connection, accounts, view.upto)
+
+
+async def _why_no_entry(view: View, player_id: UUID) -> str | None:
+    if view.then is None:
+        return None
+    accounts = past_balances.accounts_of_player(player_id)
+    first = await past_balances.first_posting(view.connection, accounts)
+    return view.nothing(await log_reading.at(view.connection, first))
+
+
+async def _with_nets(view: View, player: Player) -> list[InstrumentNetShown]:
+    """The player's instruments; what came in from all of them is asked for at once."""
+    used = await _balances(view, player.id)
     codes = sorted({balance.currency for balance in used})
     names = {
         (instrument, code): instrument_counter(player.id, instrument, code)
         for instrument in player.instruments
         for code in codes
     }
-    nets = await balances.of_counters(connection, names.values())
+    nets = await _counters(view, player.id, list(names.values()))
     return [
         InstrumentNetShown(
             instrument=instrument,
@@ -184,3 +213,9 @@ async def _with_nets(connection: ReadConnection, player: Player) -> list[Instrum
         )
         for instrument, first in player.instruments.items()
     ]
+
+
+async def _counters(view: View, player_id: UUID, names: Sequence[str]) -> dict[str, int]:
+    if view.then is None:
+        return await balances.of_counters(view.connection, names)
+    return await log_reading.counted(view.connection, player_id, names, view.upto, _EVER)

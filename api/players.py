@@ -6,15 +6,17 @@ Their deposit limits are in `player_limits.py`, their money in `player_money.py`
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from api import declared
+from api import declared, log_reading
 from api.answers import etag
+from api.as_of import QueryParameters, queries
 from api.context import KEYED, CallerHere, KeylessCaller, ServicesHere
 from api.door import KeyedRoute
 from api.free_text import Line
 from api.paging import Parameters
 from api.player_resources import PlayerShown
+from api.reading import View, viewing
 from api.requests_players import ExclusionBody, PlayerBody, ReasonBody
 from api.services import Services
 from domain.errors import (
@@ -24,6 +26,7 @@ from domain.errors import (
     NothingToChange,
     RoleNotAllowed,
 )
+from domain.events import PlayerRegistered
 from domain.holds import KIND_BY_ROLE
 from domain.player import HoldKind, Player
 from tallystick.commands.errors import PlayerNotFound
@@ -65,10 +68,32 @@ def put_player(
     return _now(player, services, response)
 
 
-@router.get("/{player_id}", responses=declared.errors(*declared.KEYED, PlayerNotFound))
-def get_player(player_id: UUID, services: ServicesHere, response: Response) -> PlayerShown:
-    """Show a player as they are right now."""
-    return _now(services.players.get(player_id), services, response)
+@router.get("/{player_id}", responses=queries(PlayerNotFound))
+async def get_player(
+    player_id: UUID,
+    when: Annotated[QueryParameters, Query()],
+    request: Request,
+    response: Response,
+) -> PlayerShown:
+    """Show a player as they are right now: this reads the log, and is never behind."""
+    async with viewing(request, when) as view:
+        player = await seen_player(view, player_id)
+    response.headers["etag"] = etag(player.version)
+    view.mark(response)
+    return PlayerShown.of(player, view.now)
+
+
+async def seen_player(view: View, player_id: UUID) -> Player:
+    """The player as they are or were.
+
+    Raises:
+        PlayerNotFound: there is none under this id, or was none.
+    """
+    player = (await log_reading.players(view.connection, [player_id], view.upto)).get(player_id)
+    if player is None:
+        topics = (PlayerRegistered.__name__,)
+        raise await view.missing(PlayerNotFound(player_id), player_id, topics)
+    return player
 
 
 @router.post(

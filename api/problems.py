@@ -15,8 +15,11 @@ from api import errors as request
 from domain import errors as domain
 from domain.money import InvalidMoney
 from projections.reading import ReadModelBehind
+from tallystick import export_jobs as exports
+from tallystick import proving
 from tallystick.commands import errors as commands
 from tallystick.eventstore import errors as store
+from tallystick.eventstore.positions import AsOfError, AsOfInFuture, AsOfInvalid
 from tallystick.providers.protocol import QuoteUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -35,6 +38,11 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     commands.PlayerNotFound: 404,
     commands.ProviderNotFound: 404,
     request.AccountUnknown: 404,
+    exports.ExportNotFound: 404,
+    exports.ExportFileNotFound: 404,
+    proving.CheckpointNotFound: 404,
+    proving.SigningKeyNotFound: 404,
+    proving.PositionBeyondLog: 404,
     request.NoSuchPath: 404,
     request.MethodNotAllowed: 405,
     domain.InvalidTransition: 409,
@@ -51,12 +59,15 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     commands.BatchRefused: 409,
     commands.NotCarriedOut: 409,
     commands.AlreadyCarriedOut: 409,
+    exports.ExportEnded: 409,
+    exports.ExportUnderWay: 409,
     store.VersionConflict: 409,
     store.BalanceChanged: 409,
     store.CeilingPassed: 409,
     commands.VersionChanged: 412,
     request.BodyTooLarge: 413,
     request.BodyUnsupported: 415,
+    request.RangeNotSatisfiable: 416,
     request.RequestInvalid: 422,
     domain.CommandReused: 422,
     domain.InvalidResolution: 422,
@@ -74,9 +85,14 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     domain.LimitInvalid: 422,
     domain.ExclusionInvalid: 422,
     domain.InvalidPolicy: 422,
+    proving.SizesInvalid: 422,
     InvalidMoney: 422,
+    AsOfInvalid: 422,
+    AsOfInFuture: 422,
     store.FloorPassed: 422,
     store.BalanceOutOfRange: 422,
+    proving.LogNotAsSigned: 500,
+    exports.TooManyExports: 429,
     request.Unexpected: 500,
     request.DatabaseAway: 503,
     ReadModelBehind: 503,
@@ -121,7 +137,8 @@ def title_of(code: str) -> str:
 
 def detail_of(error: Exception) -> str:
     """What the caller is told."""
-    own = str(getattr(error, "detail", "") or type(error).__doc__ or "")
+    said = str(error) if isinstance(error, AsOfError) else getattr(error, "detail", "")
+    own = str(said or type(error).__doc__ or "")
     return " ".join(_DETAIL.get(type(error), own).split())
 
 

@@ -1,19 +1,23 @@
 """Providers: which there are, and whether new transactions may go there."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
-from api import declared
+from api import declared, log_reading
 from api.answers import etag
+from api.as_of import QueryParameters, queries
 from api.context import KEYED, CallerHere, ServicesHere
 from api.door import KeyedRoute
 from api.free_text import Name
+from api.reading import View, viewing
 from api.requests_players import ReasonBody
 from api.resources import Shown
 from domain.errors import NothingToChange
-from domain.provider import Provider
+from domain.events import ProviderEvent
+from domain.provider import Provider, fold_provider, provider_stream
 from tallystick.commands.errors import ProviderNotFound
 
 router = APIRouter(
@@ -52,11 +56,43 @@ class ProvidersShown(Shown):
     items: list[ProviderShown]
 
 
-@router.get("", responses=declared.errors(*declared.KEYED, ProviderNotFound))
-def list_providers(services: ServicesHere) -> ProvidersShown:
-    """List the providers, as they are right now."""
-    providers = [services.providers.get(name) for name in sorted(services.adapters)]
+@router.get("", responses=queries(ProviderNotFound))
+async def list_providers(
+    when: Annotated[QueryParameters, Query()],
+    request: Request,
+    response: Response,
+    services: ServicesHere,
+) -> ProvidersShown:
+    """List the providers, as they are right now: this reads the log, and is never behind."""
+    async with viewing(request, when) as view:
+        providers = await _providers(view, sorted(services.adapters))
+        why = None if providers else await _why_none(view, sorted(services.adapters))
+    view.mark(response, empty_because=why)
     return ProvidersShown(items=[ProviderShown.of(provider) for provider in providers])
+
+
+async def _providers(view: View, names: Sequence[str]) -> list[Provider]:
+    """Those of these names; all of them are there now, but may not have been then.
+
+    Raises:
+        ProviderNotFound: nobody has registered one of them.
+    """
+    streams = {name: provider_stream(name) for name in names}
+    told = await log_reading.events(view.connection, list(streams.values()), view.upto)
+    found = []
+    for name, stream in streams.items():
+        provider = fold_provider(None, cast("list[ProviderEvent]", told.get(stream, [])))
+        if provider is not None:
+            found.append(provider)
+        elif view.then is None:
+            raise ProviderNotFound(name)
+    return found
+
+
+async def _why_none(view: View, names: Sequence[str]) -> str:
+    first = [await log_reading.began(view.connection, provider_stream(name)) for name in names]
+    known = [began for began in first if began is not None]
+    return view.nothing(min(known, key=lambda began: began.position, default=None))
 
 
 @router.post("/{name}/pause", responses=_CHANGES)

@@ -1,22 +1,27 @@
 """The queue: what waits for people, since when, and why."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api import declared
-from api.context import KEYED, ServicesHere
+from api import log_reading
+from api.as_of import PageQueryParameters, queries
+from api.context import KEYED
 from api.door import KeyedRoute
-from api.paging import PageParameters, PageShown, decode_cursor, encode_cursor, link_next
-from api.reading import reading
+from api.errors import RequestInvalid
+from api.paging import PageShown, decode_cursor, encode_cursor, link_next
+from api.reading import View, viewing
 from api.resources import Instant, MoneyShown, Shown
 from api.resources_transactions import Groups
 from api.transactions import Kind
 from api.validation import invalid
-from projections import withdrawal_queue
+from projections import past, past_queue, withdrawal_queue
+from projections.history import HISTORY
+from projections.past_queue import PastCursor, PastWaiting
 from projections.withdrawal_queue import WITHDRAWAL_QUEUE, Case, Cursor
 
 router = APIRouter(tags=["Queue"], route_class=KeyedRoute, dependencies=KEYED)
@@ -34,7 +39,7 @@ Waits = Literal[
 ]
 
 
-class Waiting(PageParameters):
+class Waiting(PageQueryParameters):
     """What of the queue to list."""
 
     kind: Kind | None = None
@@ -111,47 +116,92 @@ class CaseShown(Shown):
 
 
 @router.get(
-    "/v1/withdrawal-queue",
-    name="list_withdrawal_queue",
-    deprecated=True,
-    responses=declared.errors(*declared.READS),
+    "/v1/withdrawal-queue", name="list_withdrawal_queue", deprecated=True, responses=queries()
 )
-@router.get("/v1/queue", responses=declared.errors(*declared.READS))
+@router.get("/v1/queue", responses=queries())
 async def list_queue(
-    waiting: Annotated[Waiting, Query()],
-    request: Request,
-    response: Response,
-    services: ServicesHere,
+    waiting: Annotated[Waiting, Query()], request: Request, response: Response
 ) -> PageShown[CaseShown]:
     """List what waits for people, longest first.
 
     That is payouts, refunds and adjustments to decide, reviews to resolve, disputes to answer, and
     deposits that were paid although a rule forbids them by now.
+
+    With `as_of`, a page looks at 5,000 transactions at most, those created first: where more were
+    under way, it may hold fewer than asked for, and the longest wait is first among those.
     """
-    async with reading(request, WITHDRAWAL_QUEUE, waiting.min_position) as connection:
-        cases = await withdrawal_queue.waiting(
-            connection,
+    cursor = _cursor(waiting.cursor)
+    async with viewing(request, waiting, WITHDRAWAL_QUEUE, HISTORY) as view:
+        page = await _page(view, waiting, cursor)
+        why = None if page.cases else await _why_nothing(view, page)
+    following = _encoded(page.next_cursor) if page.next_cursor else None
+    link_next(request, response, cursor=following, **view.pinned)
+    view.mark(response, empty_because=why)
+    items = [CaseShown.of(c, c.waiting_since, view.now) for c in page.cases if c.waiting_since]
+    return PageShown(items=items, next_cursor=following)
+
+
+async def _page(view: View, waiting: Waiting, cursor: PastCursor | None) -> PastWaiting:
+    if view.then is not None:
+        return await past_queue.waiting_then(
+            view.connection,
+            partial(log_reading.recorded, view.connection),
+            view.upto,
             statuses=waiting.status,
             kind=waiting.kind,
-            cursor=_cursor(waiting.cursor),
-            limit=waiting.limit + 1,
+            cursor=cursor,
+            limit=waiting.limit,
         )
-    now = services.handling.now()
-    items = [CaseShown.of(c, c.waiting_since, now) for c in cases if c.waiting_since is not None]
-    page = items[: waiting.limit]
-    last = page[-1] if len(items) > len(page) else None
-    following = (
-        encode_cursor([last.waiting_since.isoformat(), str(last.transaction_id)]) if last else None
+    cases = await withdrawal_queue.waiting(
+        view.connection,
+        statuses=waiting.status,
+        kind=waiting.kind,
+        cursor=cursor.last if cursor else None,
+        limit=waiting.limit + 1,
     )
-    link_next(request, response, cursor=following)
-    return PageShown(items=page, next_cursor=following)
+    page = cases[: waiting.limit]
+    last = _last(page[-1]) if len(cases) > len(page) else None
+    return PastWaiting(cases=page, next_cursor=PastCursor(last=last) if last else None)
 
 
-def _cursor(cursor: str | None) -> Cursor | None:
+async def _why_nothing(view: View, page: PastWaiting) -> str | None:
+    if view.then is None:
+        return None
+    if page.next_cursor is not None:
+        return "None of those looked at for this page waited; go on with the next."
+    first = await past.first_created(view.connection, None)
+    return view.nothing(await log_reading.at(view.connection, first))
+
+
+def _last(case: Case) -> Cursor | None:
+    since = case.waiting_since
+    return None if since is None else Cursor(waiting_since=since, id=case.id)
+
+
+def _encoded(cursor: PastCursor) -> str:
+    last = cursor.last
+    parts = [last.waiting_since.astimezone(UTC).isoformat(), str(last.id)] if last else ["", ""]
+    return encode_cursor([*parts, cursor.after] if cursor.after else parts)
+
+
+def _cursor(cursor: str | None) -> PastCursor | None:
     if cursor is None:
         return None
-    since, transaction_id = decode_cursor(cursor, str, str)
+    since, transaction_id, after = _parts(cursor)
+    if not since and after:
+        return PastCursor(last=None, after=after)
     try:
-        return Cursor(waiting_since=datetime.fromisoformat(since), id=UUID(transaction_id))
+        last = Cursor(waiting_since=datetime.fromisoformat(since), id=UUID(transaction_id))
     except ValueError:
         raise invalid("query.cursor", "cursor_unknown", "The cursor is none of this list") from None
+    return PastCursor(last=last, after=after)
+
+
+def _parts(cursor: str) -> tuple[str, str, int]:
+    """When the last case began to wait, its id, and behind what position its window begins."""
+    try:
+        since, transaction_id = decode_cursor(cursor, str, str)
+    except RequestInvalid:
+        since, transaction_id, after = decode_cursor(cursor, str, str, int)
+        return since, transaction_id, after
+    return since, transaction_id, 0

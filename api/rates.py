@@ -1,19 +1,23 @@
 """Exchange rates: the table in force, and publishing another."""
 
 from fractions import Fraction
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api import declared
+from api import declared, log_reading
 from api.answers import etag
+from api.as_of import QueryParameters, queries
 from api.context import KEYED, CallerHere, ServicesHere
 from api.door import KeyedRoute
+from api.reading import viewing
 from api.requests_policies import RatesBody
 from api.resources import Shown
 from domain.errors import InvalidRate, NothingToChange
+from domain.events import RatesEvent, RateTablePublished
 from domain.money import InvalidMoney
-from domain.rates import RateTable, decimal_text
+from domain.rates import RateTable, decimal_text, fold_rates, rates_stream
 from tallystick.commands.errors import NoRates
 
 router = APIRouter(
@@ -66,10 +70,18 @@ class RateTableShown(Shown):
         )
 
 
-@router.get("", responses=declared.errors(*declared.KEYED, NoRates))
-def get_rates(services: ServicesHere, response: Response) -> RateTableShown:
-    """Show the rates in force: those published last."""
-    table = services.rates.get()
+@router.get("", responses=queries(NoRates))
+async def get_rates(
+    when: Annotated[QueryParameters, Query()], request: Request, response: Response
+) -> RateTableShown:
+    """Show the rates in force: those published last. This reads the log, and is never behind."""
+    async with viewing(request, when) as view:
+        told = await log_reading.events(view.connection, [rates_stream()], view.upto)
+        table = fold_rates(None, cast("list[RatesEvent]", told.get(rates_stream(), [])))
+        if table is None:
+            topics = (RateTablePublished.__name__,)
+            raise await view.missing(NoRates(), rates_stream(), topics)
+    view.mark(response)
     response.headers["etag"] = etag(table.version)
     return RateTableShown.of(table)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tallystick.access import Keys
@@ -19,7 +20,9 @@ from tallystick.commands.policies import PolicyCommands, RateCommands
 from tallystick.commands.providers import ProviderCommands
 from tallystick.commands.refunds import RefundCommands
 from tallystick.commands.withdrawals import WithdrawalCommands
+from tallystick.export_jobs import ExportQueue
 from tallystick.providers.protocol import PaymentProvider
+from tallystick.proving import Proving
 
 ReadConnection = Any
 """What the queries of `projections` take: psycopg's AsyncConnection, which is not imported here.
@@ -50,10 +53,17 @@ class Services:
     batches: IndependentBatches
     atomic_batches: AtomicBatches
     inbox: Inbox
+    proving: Proving
+    """Checkpoints and proofs; blocks for the database."""
     adapters: Mapping[str, PaymentProvider]
     """By provider name."""
     default_provider: str
     """Where a request goes that names none."""
+    exports: ExportQueue
+    exports_folder: Path
+    """Where the workers leave the files, in a folder for each export."""
+    export_days: int
+    """How long these are kept."""
     keys: Keys
     open_reads: Callable[[], AbstractAsyncContextManager[Read]]
     """Opens the pool to read with, in the event loop of the server, for as long as it runs."""

@@ -5,27 +5,28 @@ version that the read model has seen, so that a list never contradicts its own f
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from functools import partial
+from typing import Annotated, Final, Literal, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api import declared, log_reading
+from api import log_reading
 from api.answers import answered, etag
-from api.context import KEYED, ServicesHere
+from api.as_of import PageQueryParameters, QueryParameters, queries
+from api.context import KEYED
 from api.door import KeyedRoute
 from api.free_text import LINE_CHARS_MAX, Line, Name, check_line
 from api.instants import When
 from api.log_reading import EventShown
-from api.paging import PageParameters, PageShown, decode_cursor, encode_cursor, link_next
-from api.reading import reading
+from api.paging import PageShown, decode_cursor, encode_cursor, link_next
+from api.reading import View, viewing
 from api.rendering import Plain, judged_by_player, rendered
 from api.requests import METADATA_ENTRIES_MAX, Currency
 from api.resources import Shown
 from api.resources_transactions import AnyTransactionShown
-from api.services import ReadConnection, Services
 from domain.adjustment import AdjustmentStatus
 from domain.conversion import ConversionStatus
 from domain.deposit import DepositStatus
@@ -34,8 +35,10 @@ from domain.money import AMOUNT_MINOR_MAX
 from domain.refund import RefundStatus
 from domain.transactions import Transaction
 from domain.withdrawal import WithdrawalStatus
-from projections import history
+from projections import history, past
 from projections.history import HISTORY, Filters
+from projections.history_status import Creation
+from projections.past import LOOKED_AT_MAX, PastTransactions
 from tallystick.commands.errors import TransactionNotFound
 
 router = APIRouter(
@@ -78,7 +81,7 @@ Pair = Annotated[str, Field(max_length=2 * LINE_CHARS_MAX), AfterValidator(_pair
 AmountMinor = Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)]
 
 
-class Search(PageParameters):
+class Search(PageQueryParameters):
     """What to look for; everything given has to match."""
 
     kind: list[Kind] = Field(default_factory=list, max_length=6, description="Any of these.")
@@ -144,98 +147,128 @@ class HistoryShown(Shown):
     events: list[EventShown]
 
 
-@router.get(
-    "",
-    response_model=TransactionsShown,
-    responses=declared.errors(*declared.READS),
-)
-async def find_transactions(
-    search: Annotated[Search, Query()], request: Request, services: ServicesHere
-) -> Response:
-    """Find transactions of any kind, newest first."""
-    return await found(request, services, search, search.filters())
+@router.get("", response_model=TransactionsShown, responses=queries())
+async def find_transactions(search: Annotated[Search, Query()], request: Request) -> Response:
+    """Find transactions of any kind, newest first.
+
+    With `as_of`, a page looks at some 2,000 transactions at most: it may hold fewer than asked
+    for, or none, and still not be the last one.
+    """
+    return await found(request, search, search.filters())
 
 
-async def found(
-    request: Request, services: Services, page_of: PageParameters, filters: Filters
-) -> Response:
-    """A page of the transactions that match, as they are."""
+async def found(request: Request, page_of: PageQueryParameters, filters: Filters) -> Response:
+    """A page of the transactions that match, as they are or were."""
     cursor = decode_cursor(page_of.cursor, int)[0] if page_of.cursor else None
-    async with reading(request, HISTORY, page_of.min_position) as connection:
-        page = await history.page(connection, filters, cursor, page_of.limit)
+    async with viewing(request, page_of, HISTORY) as view:
+        page = await _page(view, filters, cursor, page_of.limit)
         versions = {row.id: row.version for row in page.rows}
-        states = await log_reading.transactions(connection, versions)
-        bodies = await _judged(connection, services, states)
+        states = await log_reading.transactions(view.connection, versions)
+        bodies = await _judged(view, states)
+        why = None if page.rows else await _why_nothing(view, filters, page)
     following = encode_cursor([page.next_cursor]) if page.next_cursor is not None else None
     items = [bodies[row.id] for row in page.rows]
     response = answered({"items": items, "next_cursor": following})
-    link_next(request, response, cursor=following)
+    link_next(request, response, cursor=following, **view.pinned)
+    view.mark(response, empty_because=why)
     return response
+
+
+async def _page(view: View, filters: Filters, cursor: int | None, limit: int) -> history.Page:
+    if view.then is None:
+        return await history.page(view.connection, filters, cursor, limit)
+    return await past_transactions(view).page(filters, cursor, limit)
+
+
+def past_transactions(view: View) -> PastTransactions:
+    """History as it was."""
+    read = partial(log_reading.recorded, view.connection)
+    return PastTransactions(view.connection, read, view.upto)
+
+
+async def _why_nothing(view: View, filters: Filters, page: history.Page) -> str | None:
+    if view.then is None:
+        return None
+    if page.next_cursor is not None:
+        return f"None of the {LOOKED_AT_MAX} looked at for this page matched; go on with the next."
+    first = await past.first_created(view.connection, filters.player_id)
+    return view.nothing(await log_reading.at(view.connection, first))
 
 
 @router.get(
     "/{transaction_id}",
     response_model=AnyTransactionShown,
-    responses=declared.errors(*declared.KEYED, TransactionNotFound),
+    responses=queries(TransactionNotFound),
 )
 async def get_transaction(
-    transaction_id: UUID, request: Request, services: ServicesHere
+    transaction_id: UUID, when: Annotated[QueryParameters, Query()], request: Request
 ) -> Response:
     """Show a transaction as it is right now: this reads the log, and is never behind.
 
-    Which approvals of a withdrawal count is judged right now as well.
+    Which approvals of a withdrawal count is judged right now as well, or then with `as_of`.
     """
-    return await shown_now(request, services, transaction_id)
+    return await shown(request, when, transaction_id)
 
 
-async def shown_now(
-    request: Request, services: Services, transaction_id: UUID, kind: type = object
+async def shown(
+    request: Request, when: QueryParameters, transaction_id: UUID, begins: object = Creation
 ) -> Response:
-    """The transaction of that kind as it is.
+    """The transaction as it is or was; it is of the kind that begins with such an event.
 
     Raises:
-        TransactionNotFound: there is none under this id.
+        TransactionNotFound: there is none under this id, or was none.
     """
-    async with reading(request) as connection:
-        events = await log_reading.stream(connection, transaction_id)
+    async with viewing(request, when) as view:
+        events = await log_reading.stream(view.connection, transaction_id, view.upto)
         transaction = log_reading.folded_transaction(events)
-        if transaction is None or not isinstance(transaction, kind):
-            raise TransactionNotFound(transaction_id)
-        bodies = await _judged(connection, services, {transaction_id: transaction})
-    return answered(bodies[transaction_id], headers={"etag": etag(transaction.version)})
+        if transaction is None or events[0].topic not in _topics(begins):
+            raise await _missing(view, transaction_id, begins)
+        bodies = await _judged(view, {transaction_id: transaction})
+    response = answered(bodies[transaction_id], headers={"etag": etag(transaction.version)})
+    view.mark(response)
+    return response
 
 
 @router.get(
     "/{transaction_id}/events",
     response_model=HistoryShown,
-    responses=declared.errors(*declared.KEYED, TransactionNotFound),
+    responses=queries(TransactionNotFound),
 )
 async def get_transaction_events(
-    transaction_id: UUID, request: Request, services: ServicesHere
+    transaction_id: UUID, when: Annotated[QueryParameters, Query()], request: Request
 ) -> Response:
     """Tell what happened to a transaction: who did what, and what it meant in double entry."""
-    async with reading(request) as connection:
-        events = await log_reading.stream(connection, transaction_id)
+    async with viewing(request, when) as view:
+        events = await log_reading.stream(view.connection, transaction_id, view.upto)
         transaction = log_reading.folded_transaction(events)
         if transaction is None:
-            raise TransactionNotFound(transaction_id)
-        bodies = await _judged(connection, services, {transaction_id: transaction})
+            raise await _missing(view, transaction_id, Creation)
+        bodies = await _judged(view, {transaction_id: transaction})
     told = {
         "transaction": bodies[transaction_id],
         "events": [log_reading.shown(event).model_dump() for event in events],
     }
-    return answered(told, headers={"etag": etag(transaction.version)})
+    response = answered(told, headers={"etag": etag(transaction.version)})
+    view.mark(response)
+    return response
 
 
-async def _judged(
-    connection: ReadConnection, services: Services, states: Mapping[UUID, Transaction]
-) -> dict[UUID, Plain]:
-    """Transactions as they are shown, with which approvals count now."""
-    players = await log_reading.players(connection, judged_by_player(states.values()))
-    now = services.handling.now()
+async def _missing(view: View, transaction_id: UUID, begins: object) -> TransactionNotFound:
+    return await view.missing(TransactionNotFound(transaction_id), transaction_id, _topics(begins))
+
+
+def _topics(begins: object) -> frozenset[str]:
+    """Of an event, or of a union of some."""
+    return frozenset(event.__name__ for event in get_args(begins) or (begins,))
+
+
+async def _judged(view: View, states: Mapping[UUID, Transaction]) -> dict[UUID, Plain]:
+    """Transactions as they are shown, with which approvals count now, or then."""
+    ids = judged_by_player(states.values())
+    players = await log_reading.players(view.connection, ids, view.upto)
     return {
         transaction_id: rendered(
-            state, player=players.get(state.player_id) if state.player_id else None, now=now
+            state, player=players.get(state.player_id) if state.player_id else None, now=view.now
         )
         for transaction_id, state in states.items()
     }

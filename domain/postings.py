@@ -53,6 +53,7 @@ from domain.events import (
     NoticeUnmatched,
     PlayerExcluded,
     PlayerRegistered,
+    ProjectionCutOver,
     ProviderNoticeReceived,
     ProviderPaused,
     ProviderRegistered,
@@ -239,6 +240,7 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             | ApprovalPolicyProposed()
             | ApprovalPolicyPublished()
             | RateTablePublished()
+            | ProjectionCutOver()
         ):
             return ()
         case _:

@@ -45,22 +45,6 @@ async def of_player(connection: AsyncConnection[Any], player_id: UUID) -> list[B
     return await _named(connection, names)
 
 
-async def all_accounts(
-    connection: AsyncConnection[Any], after: str = "", limit: int = 1_000
-) -> list[Balance]:
-    """Up to `limit` accounts by name, after the one named `after`; no counters."""
-    async with connection.cursor(binary=True, row_factory=args_row(Balance)) as cursor:
-        await cursor.execute(
-            """
-            SELECT account, balance, floor, position FROM ledger_accounts
-            WHERE account > %s AND split_part(account, ':', 1) IN ('player', 'provider', 'house')
-            ORDER BY account LIMIT %s
-            """,
-            [after, limit],
-        )
-        return await cursor.fetchall()
-
-
 async def of_counters(
     connection: AsyncConnection[Any], counters: Collection[str]
 ) -> dict[str, int]:

@@ -47,6 +47,7 @@ from domain.events import (
     NoticeUnmatched,
     PlayerExcluded,
     PlayerRegistered,
+    ProjectionCutOver,
     ProviderNoticeReceived,
     ProviderPaused,
     ProviderRegistered,
@@ -127,6 +128,7 @@ ChangesNoCase = (
     | ApprovalPolicyProposed
     | ApprovalPolicyPublished
     | RateTablePublished
+    | ProjectionCutOver
 )
 OpensCase = (
     DepositCreated

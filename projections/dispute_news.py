@@ -4,6 +4,7 @@ Reports come in any order, so the highest stage's largest amount counts, as in t
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 from domain.dispute import STAGES
 from domain.events import (
@@ -35,6 +36,7 @@ Reported = (
 )
 """What carries a report, though an expiry by our own clock has none."""
 
+_REPORTED: frozenset[type] = frozenset(get_args(Reported))
 _ABOUT_MONEY = (DisputeNews.FUNDS_WITHDRAWN, DisputeNews.FUNDS_REINSTATED)
 _RANK = {stage.value: rank for rank, stage in enumerate(STAGES)}
 
@@ -49,7 +51,7 @@ class Contested:
 
 def report_of(event: LedgerEvent) -> DisputeReport | None:
     """What the provider said; None where nothing is learned from the event."""
-    if not isinstance(event, Reported):
+    if type(event) not in _REPORTED or not isinstance(event, Reported):
         return None
     refuted = isinstance(event, DisputeNewsNoted) and (
         event.disposition is Disposition.CONTRADICTION

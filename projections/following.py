@@ -60,11 +60,12 @@ def fold(model: ReadModel, rows: Rows, batch: Sequence[Recorded]) -> None:
 class FollowingModel:
     """A read model where its tables are."""
 
-    def __init__(self, model: ReadModel) -> None:
+    def __init__(self, model: ReadModel, schema: str | None = None) -> None:
+        """`schema` is where its tables are, if not where readers look."""
         self.model = model
         self.key = (model.name, model.version)
         self.stored: list[StoredTable[Any, Any]] = [
-            StoredTable(schema_of(model), table) for table in model.tables
+            StoredTable(schema or schema_of(model), table) for table in model.tables
         ]
 
     def advance(self, connection: Connection[TupleRow], batch: Sequence[Recorded]) -> None:
@@ -77,6 +78,14 @@ class FollowingModel:
         previous, last = batch[0].position - 1, batch[-1].position
         if connection.execute(_ADVANCE, [last, *self.key, previous]).rowcount == 0:
             raise CheckpointRaced(f"{self.model.name} is no longer at position {previous}")
+        self.take(connection, batch)
+
+    def take(self, connection: Connection[TupleRow], batch: Sequence[Recorded]) -> None:
+        """Fold the batch into the stored rows; the checkpoint is the caller's affair.
+
+        Raises:
+            Unfoldable: see `fold`.
+        """
         before = Rows()
         touched = self.model.touched(batch)
         for stored in self.stored:

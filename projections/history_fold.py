@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import assert_never
+from typing import assert_never, cast, get_args
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -171,6 +171,8 @@ def _row(
     )
 
 
+_OF_WITHDRAWALS: frozenset[type] = frozenset(get_args(OfWithdrawals))
+
 # --- the others ---------------------------------------------------------------------------------
 
 
@@ -191,9 +193,9 @@ def changed(row: Transaction, recorded: Recorded) -> Transaction:
 
 
 def _of_payout(row: Transaction, payout: Payout, event: LedgerEvent) -> Transaction:
-    if not isinstance(event, OfWithdrawals):
+    if type(event) not in _OF_WITHDRAWALS:
         raise TypeError(f"{row.id} is a withdrawal: no {type(event).__name__} can happen to it")
-    after = payouts.after(payout, event)
+    after = payouts.after(payout, cast("OfWithdrawals", event))
     if after is payout:
         return row
     if isinstance(event, WithdrawalAmended):
@@ -215,9 +217,9 @@ def _of_other(row: Transaction, event: LedgerEvent) -> Transaction:
             return _contested(row, event)
         case _:
             status = status_after(row.kind, row.status, event)
-            if type(event) in CHANGES_REASON:
-                row = replace(row, reason=reason_after(event))
-            row = row if status == row.status else replace(row, status=status)
+            reason = reason_after(event) if type(event) in CHANGES_REASON else row.reason
+            if status != row.status or reason != row.reason:
+                row = replace(row, status=status, reason=reason)
             report = report_of(event)
             return row if report is None else _learned(row, report)
 

@@ -53,6 +53,7 @@ from domain.events import (
     NoticeUnmatched,
     PlayerExcluded,
     PlayerRegistered,
+    ProjectionCutOver,
     ProviderNoticeReceived,
     ProviderPaused,
     ProviderRegistered,
@@ -115,6 +116,7 @@ NotOfTransactions = (
     | ApprovalPolicyProposed
     | ApprovalPolicyPublished
     | RateTablePublished
+    | ProjectionCutOver
 )
 Creation = (
     DepositCreated

@@ -121,6 +121,7 @@ class Journal:
     tables = (ENTRIES, ACCOUNTS)
     ddl = DDL
     indexes = INDEXES
+    ignores = _POSTS_NOTHING
 
     def touched(self, batch: Sequence[Recorded]) -> Keys:
         posting = (r.event for r in batch if type(r.event) not in _POSTS_NOTHING)
@@ -180,16 +181,6 @@ LEFT JOIN LATERAL (
     ORDER BY position DESC, line DESC LIMIT 1
 ) AS entry ON true
 """
-_TRIAL_BALANCE_AS_OF = """
-SELECT one.account, one.currency, entry.balance_minor, entry.position
-FROM journal_v1.accounts AS one
-CROSS JOIN LATERAL (
-    SELECT balance_minor, position FROM journal_v1.entries
-    WHERE account = one.account AND position <= %(position)s
-    ORDER BY position DESC, line DESC LIMIT 1
-) AS entry
-ORDER BY one.account
-"""
 _NEWEST = (2**63 - 1, 0)
 
 Cursor = tuple[int, int]
@@ -232,11 +223,6 @@ async def _page(
     return Page(rows=rows[:limit], next_cursor=(last.position, last.line) if last else None)
 
 
-async def balance_as_of(connection: AsyncConnection[Any], account: str, position: int) -> int:
-    """The balance after the event at `position`, in minor units; zero before the first entry."""
-    return (await balances_as_of(connection, [account], position))[account]
-
-
 async def balances_as_of(
     connection: AsyncConnection[Any], accounts: Sequence[str], position: int
 ) -> dict[str, int]:
@@ -252,28 +238,3 @@ def balances_as_of_sync(
     """`balances_as_of`, blocking."""
     values = {"accounts": list(accounts), "position": position}
     return dict(connection.execute(_BALANCES_AS_OF.encode(), values).fetchall())
-
-
-async def trial_balance(
-    connection: AsyncConnection[Any], position: int | None = None
-) -> list[Account]:
-    """Every account that had entries at `position`, or now; the balances sum to zero."""
-    async with connection.cursor(binary=True, row_factory=args_row(Account)) as cursor:
-        if position is None:
-            columns = ", ".join(ACCOUNTS.columns)
-            query = f"SELECT {columns} FROM journal_v1.accounts ORDER BY account"
-            await cursor.execute(query.encode())
-        else:
-            await cursor.execute(_TRIAL_BALANCE_AS_OF.encode(), {"position": position})
-        return await cursor.fetchall()
-
-
-async def sums_by_currency(connection: AsyncConnection[Any]) -> dict[str, int]:
-    """The sum of all accounts per currency: zero, or the books are broken."""
-    cursor = await connection.execute(
-        """
-        SELECT currency, sum(balance_minor)::bigint FROM journal_v1.accounts
-        GROUP BY currency ORDER BY currency
-        """
-    )
-    return dict(await cursor.fetchall())

@@ -1,4 +1,7 @@
-"""Lookup: what is this? An id, a reference, a name or a number, as somebody pasted it."""
+"""Lookup: what is this? An id, a reference, a name or a number, as somebody pasted it.
+
+What it was at a position of the past is asked in the same way, of history as it was then.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +18,11 @@ from domain.events import (
 )
 from domain.money import Money
 from domain.notice import notice_stream
-from projections import history
+from domain.provider import provider_stream
+from projections import past_balances
 from projections.history import Filters
 from projections.history_fold import Transaction
+from projections.past import PastTransactions, PresentTransactions, Transactions
 
 HITS_MAX: Final = 20
 TEXT_CHARS_MAX: Final = 500
@@ -47,39 +52,61 @@ class Hit:
     instrument or metadata."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What is looked in: the log up to a position, and history as it was there."""
+
+    connection: AsyncConnection[Any]
+    transactions: Transactions
+    providers: Sequence[str]
+    then: int | None
+    """None: the present."""
+
+    @property
+    def upto(self) -> int:
+        return _POSITION_MAX if self.then is None else self.then
+
+
 async def find(
-    connection: AsyncConnection[Any], text: str, *, providers: Sequence[str]
+    connection: AsyncConnection[Any],
+    text: str,
+    *,
+    providers: Sequence[str],
+    past: PastTransactions | None = None,
 ) -> list[Hit]:
     """What `text` may mean, exact ids first, at most `HITS_MAX`; each thing once.
 
     `providers` are the names of those that are registered: messages are known by provider and the
-    id the provider gave them.
+    id the provider gave them. With `past`, what there was then.
     """
     wanted = text.strip()
     if not wanted or len(wanted) > TEXT_CHARS_MAX or "\0" in wanted:
         return []
+    seen = _Seen(
+        connection=connection,
+        transactions=past or PresentTransactions(connection),
+        providers=providers,
+        then=past.upto if past else None,
+    )
     found: dict[tuple[str, str], Hit] = {}
-    async for hit in _hits(connection, wanted, providers):
+    async for hit in _hits(seen, wanted):
         found.setdefault((hit.kind, hit.id), hit)
         if len(found) == HITS_MAX:
             break
     return list(found.values())
 
 
-async def _hits(
-    connection: AsyncConnection[Any], wanted: str, providers: Sequence[str]
-) -> AsyncIterator[Hit]:
-    if wanted in providers:
-        yield Hit("provider", wanted, wanted, "name")
+async def _hits(seen: _Seen, wanted: str) -> AsyncIterator[Hit]:
     searches: tuple[Callable[[], Awaitable[list[Hit]]], ...] = (
-        lambda: _by_id(connection, wanted),
-        lambda: _by_our_reference(connection, wanted),
-        lambda: _by_account(connection, wanted),
-        lambda: _by_position(connection, wanted),
-        lambda: _by_message(connection, wanted, providers),
-        lambda: _matching(connection, Filters(reference=wanted), "provider_reference"),
-        lambda: _matching(connection, Filters(instrument=wanted), "instrument"),
-        lambda: _by_metadata(connection, wanted),
+        lambda: _by_provider(seen, wanted),
+        lambda: _by_id(seen, wanted),
+        lambda: _by_our_reference(seen, wanted),
+        lambda: _by_account(seen, wanted),
+        lambda: _by_position(seen, wanted),
+        lambda: _by_message(seen, wanted),
+        lambda: _matching(seen, Filters(reference=wanted), "provider_reference"),
+        lambda: _matching(seen, Filters(instrument=wanted), "instrument"),
+        lambda: _by_metadata(seen, wanted),
     )
     for search in searches:
         for hit in await search():
@@ -89,30 +116,29 @@ async def _hits(
 # --- exact ids ----------------------------------------------------------------------------------
 
 
-async def _by_id(connection: AsyncConnection[Any], wanted: str) -> list[Hit]:
+async def _by_provider(seen: _Seen, wanted: str) -> list[Hit]:
+    if wanted not in seen.providers:
+        return []
+    if seen.then is not None and not await _begun(seen, [provider_stream(wanted)]):
+        return []
+    return [Hit("provider", wanted, wanted, "name")]
+
+
+async def _by_id(seen: _Seen, wanted: str) -> list[Hit]:
     """A transaction, a player or a notice."""
     try:
         stream = UUID(wanted)
     except ValueError:
         return []
-    row = await history.get(connection, stream)
+    row = await seen.transactions.get(stream)
     if row is not None:
         return [_transaction(row, "id")]
-    return await _by_streams(connection, [stream], "id")
+    return await _by_streams(seen, [stream], "id")
 
 
-async def _by_streams(
-    connection: AsyncConnection[Any], streams: Sequence[UUID], matched: str
-) -> list[Hit]:
+async def _by_streams(seen: _Seen, streams: Sequence[UUID], matched: str) -> list[Hit]:
     """Players and notices, by the streams that tell of them."""
-    cursor = await connection.execute(
-        """
-        SELECT originator_id, topic FROM ledger_events
-        WHERE originator_id = ANY(%s) AND originator_version = 1
-        """,
-        [list(streams)],
-    )
-    found = [(_KINDS.get(topic), stream) for stream, topic in await cursor.fetchall()]
+    found = [(_KINDS.get(topic), stream) for stream, topic in await _begun(seen, streams)]
     return [
         Hit(kind, str(stream), f"{kind.capitalize()} {stream}", matched)
         for kind, stream in found
@@ -120,48 +146,61 @@ async def _by_streams(
     ]
 
 
-async def _by_our_reference(connection: AsyncConnection[Any], wanted: str) -> list[Hit]:
+async def _begun(seen: _Seen, streams: Sequence[UUID]) -> list[tuple[UUID, str]]:
+    """Those of the streams that exist, with the topic of their first event."""
+    cursor = await seen.connection.execute(
+        """
+        SELECT originator_id, topic FROM ledger_events
+        WHERE originator_id = ANY(%s) AND originator_version = 1 AND notification_id <= %s
+        """,
+        [list(streams), seen.upto],
+    )
+    return await cursor.fetchall()
+
+
+async def _by_our_reference(seen: _Seen, wanted: str) -> list[Hit]:
     ours = parse_reference(wanted)
-    row = await history.get(connection, ours[0]) if ours else None
+    row = await seen.transactions.get(ours[0]) if ours else None
     return [_transaction(row, "reference")] if row else []
 
 
-async def _by_account(connection: AsyncConnection[Any], wanted: str) -> list[Hit]:
+async def _by_account(seen: _Seen, wanted: str) -> list[Hit]:
     if wanted.partition(":")[0] not in ("player", "provider", "house"):
         return []  # counters are kept beside accounts, and are none
+    if seen.then is not None:
+        found = await past_balances.of_accounts(seen.connection, [wanted], seen.then)
+        return [Hit("account", one.account, one.account, "name") for one in found]
     query = "SELECT account FROM ledger_accounts WHERE account = %s"
-    cursor = await connection.execute(query, [wanted])
+    cursor = await seen.connection.execute(query, [wanted])
     return [Hit("account", name, name, "name") for (name,) in await cursor.fetchall()]
 
 
-async def _by_position(connection: AsyncConnection[Any], wanted: str) -> list[Hit]:
-    if not (wanted.isascii() and wanted.isdigit()) or int(wanted) > _POSITION_MAX:
+async def _by_position(seen: _Seen, wanted: str) -> list[Hit]:
+    if not (wanted.isascii() and wanted.isdigit()) or int(wanted) > seen.upto:
         return []
     query = "SELECT notification_id, topic FROM ledger_events WHERE notification_id = %s"
-    cursor = await connection.execute(query, [int(wanted)])
+    cursor = await seen.connection.execute(query, [int(wanted)])
     return [
         Hit("event", str(position), f"{topic} at position {position}", "position")
         for position, topic in await cursor.fetchall()
     ]
 
 
-async def _by_message(
-    connection: AsyncConnection[Any], wanted: str, providers: Sequence[str]
-) -> list[Hit]:
-    streams = [notice_stream(provider, wanted) for provider in providers]
-    return await _by_streams(connection, streams, "message_id")
+async def _by_message(seen: _Seen, wanted: str) -> list[Hit]:
+    streams = [notice_stream(provider, wanted) for provider in seen.providers]
+    return await _by_streams(seen, streams, "message_id")
 
 
 # --- what several may share ---------------------------------------------------------------------
 
 
-async def _matching(connection: AsyncConnection[Any], filters: Filters, matched: str) -> list[Hit]:
-    page = await history.page(connection, filters, limit=HITS_MAX)
-    return [_transaction(row, matched) for row in page.rows]
+async def _matching(seen: _Seen, filters: Filters, matched: str) -> list[Hit]:
+    rows = await seen.transactions.matching(filters, HITS_MAX)
+    return [_transaction(row, matched) for row in rows]
 
 
-async def _by_metadata(connection: AsyncConnection[Any], wanted: str) -> list[Hit]:
-    rows = await history.with_metadata_value(connection, wanted, HITS_MAX)
+async def _by_metadata(seen: _Seen, wanted: str) -> list[Hit]:
+    rows = await seen.transactions.with_metadata_value(wanted, HITS_MAX)
     return [_transaction(row, "metadata") for row in rows]
 
 

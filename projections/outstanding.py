@@ -195,12 +195,5 @@ def count(connection: Connection[Any]) -> int:
     return int(row[0]) if row else 0
 
 
-def next_due_at(connection: Connection[Any]) -> datetime | None:
-    """When the next task is due, taken or not; None where there is nothing to do."""
-    row = connection.execute("SELECT min(due_at) FROM outstanding_v2.work").fetchone()
-    found: datetime | None = row[0] if row else None
-    return found
-
-
 def _work(work: str, kind: str, *values: Any) -> Work:
     return Work(work, Kind(kind), *values)

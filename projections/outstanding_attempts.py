@@ -63,13 +63,16 @@ def at_provider(
 
 # --- a payout, with a task per leg --------------------------------------------------------------
 
+_OfAnyPayout = OfPayouts | AtProvider
+"""Named here, as making a union takes longer than asking it."""
+
 _UNDER_WAY = (LegStatus.QUEUED, LegStatus.SUBMITTED, LegStatus.PROCESSING, LegStatus.UNKNOWN)
 
 
 def change_payout(tasks: Tasks, own: Task, payout: Payout, recorded: Recorded) -> None:
     """Change the payout's own row, and that of the leg that the event is about."""
     event = recorded.event
-    if not isinstance(event, OfPayouts | AtProvider):
+    if not isinstance(event, _OfAnyPayout):
         raise TypeError(f"{own.stream} is a payout: no {type(event).__name__} can happen to it")
     changed = after(payout, event)
     if isinstance(event, WithdrawalQueued):

@@ -45,6 +45,7 @@ from domain.events import (
     NoticeUnmatched,
     PlayerExcluded,
     PlayerRegistered,
+    ProjectionCutOver,
     ProviderNoticeReceived,
     ProviderPaused,
     ProviderRegistered,
@@ -110,6 +111,7 @@ SchedulesNothing = (
     | ApprovalPolicyProposed
     | ApprovalPolicyPublished
     | RateTablePublished
+    | ProjectionCutOver
 )
 """Whoever has work with the transaction has the same afterwards."""
 Opens = (

@@ -1,6 +1,7 @@
 """How each event changes what is outstanding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import assert_never, get_args
 from uuid import UUID
@@ -51,7 +52,17 @@ from projections.payouts import Payout, requested
 from projections.read_model import Keys, Recorded, Rows
 
 _IGNORED: frozenset[type] = frozenset(get_args(SchedulesNothing))
+_NOTICES = frozenset((ProviderNoticeReceived, DisputeNoticeReceived, NoticeUnmatched))
+_EndsAnything = Ends | ReviewOpened | TransactionResolved
+"""Named here, as making a union takes longer than asking it."""
+
+_MAY_END_NOTICE = frozenset(("evidence", "report"))
+"""Fields of events that were heard from a notice, which is then done with."""
 _OPENS_STREAM: frozenset[type] = frozenset(get_args(Opens)) - {DisputeOpened}  # again, maybe
+
+
+def _names(kind: type) -> Iterator[str]:
+    return (field.name for field in fields(kind))
 
 
 class Outstanding:
@@ -62,6 +73,7 @@ class Outstanding:
     tables = (TASKS,)
     ddl = DDL
     indexes = INDEXES
+    ignores = frozenset(kind for kind in _IGNORED if not _MAY_END_NOTICE & set(_names(kind)))
 
     def touched(self, batch: Sequence[Recorded]) -> Keys:
         streams: set[UUID] = set()
@@ -100,7 +112,7 @@ def _notice_acted_on(event: LedgerEvent) -> UUID | None:
 
 def _work_of(event: LedgerEvent) -> str:
     stream = event.originator_id
-    notice = isinstance(event, ProviderNoticeReceived | DisputeNoticeReceived | NoticeUnmatched)
+    notice = type(event) in _NOTICES
     return _of_notice(stream) if notice else str(stream)
 
 
@@ -116,7 +128,7 @@ def _after(task: Task | None, recorded: Recorded) -> Task | None:
     event = recorded.event
     if isinstance(event, Opens):
         return _first(recorded, event)
-    if isinstance(event, Ends | ReviewOpened | TransactionResolved):
+    if isinstance(event, _EndsAnything):
         return None
     if isinstance(event, SchedulesNothing):
         return task

@@ -17,9 +17,8 @@ K = TypeVar("K", bound=Hashable)
 R = TypeVar("R", bound="Row")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """An event with its place in the log."""
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with its place in the log. A struct, as one is made for every event."""
 
     position: int
     recorded_at: datetime
@@ -116,3 +115,12 @@ class ReadModel(Protocol):
 def schema_of(model: ReadModel) -> str:
     """The PostgreSQL schema with the tables of this version: `history_v1`."""
     return f"{model.name}_v{model.version}"
+
+
+def types_ignored(model: ReadModel) -> frozenset[type[LedgerEvent]]:
+    """Types of events that change nothing in this model, where it says so in `ignores`.
+
+    Nothing rests on it: `apply` knows them, too. A rebuild need not even read them.
+    """
+    found: frozenset[type[LedgerEvent]] = getattr(model, "ignores", frozenset())
+    return found

@@ -26,9 +26,14 @@ _SQL_TYPES: dict[object, str] = {
     bool: "boolean",
     datetime: "timestamptz",
 }
+_LOOKS_MAX = 5
+_GRANTS = """
+GRANT USAGE ON SCHEMA {0} TO tallystick_writer, tallystick_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} TO tallystick_writer;
+GRANT SELECT ON ALL TABLES IN SCHEMA {0} TO tallystick_reader
+"""
 # A JSON array is the text of a PostgreSQL array once its brackets are braces, but for the escapes
 # of control characters: in an array, a backslash only says that the next character is itself.
-_CONTROL_ESCAPED = re.compile(rb'(?<!\\)(?:\\\\)*\\[^"\\]')
 _NEEDS_QUOTES = re.compile(r'(["\\])')
 
 
@@ -42,41 +47,84 @@ def install(owner_conninfo: str, models: Iterable[ReadModel], *, with_indexes: b
     `with_indexes=False` is for a rebuild, which is quicker when `create_indexes` comes last.
     """
     with psycopg.connect(owner_conninfo) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_INSTALL])
+        take_turns_installing(connection)
         for model in models:
-            if not _is_installed(connection, model):
+            if not exists(connection, schema_of(model)):
                 _create(connection, model, with_indexes=with_indexes)
 
 
 def create_indexes(owner_conninfo: str, model: ReadModel) -> None:
     """The indexes of a model installed without them, and the planner's statistics."""
     with psycopg.connect(owner_conninfo) as connection:
-        _within(connection, model)
-        connection.execute(model.indexes.encode())
-        for table in model.tables:
-            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.name)))
+        create_indexes_in(connection, model, schema_of(model))
 
 
-def _is_installed(connection: Connection[TupleRow], model: ReadModel) -> bool:
-    query = "SELECT to_regnamespace(%s) IS NOT NULL"
-    row = connection.execute(query, [schema_of(model)]).fetchone()
-    return row is not None and row[0] is True
+def create_indexes_in(connection: Connection[TupleRow], model: ReadModel, schema: str) -> None:
+    """As `create_indexes`, of tables that are in `schema`, in the transaction that is open."""
+    _within(connection, schema)
+    connection.execute(model.indexes.encode())
+    for table in model.tables:
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.name)))
+    _within(connection, "public")
 
 
-def _create(connection: Connection[TupleRow], model: ReadModel, *, with_indexes: bool) -> None:
-    schema = sql.Identifier(schema_of(model))
-    connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
-    _within(connection, model)
+def create_tables_in(
+    connection: Connection[TupleRow], model: ReadModel, schema: str, *, with_indexes: bool
+) -> None:
+    """Make `schema` with the model's tables, for all roles, in the transaction that is open."""
+    name = sql.Identifier(schema)
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+    _within(connection, schema)
     connection.execute(model.ddl.encode())
     if with_indexes:
         connection.execute(model.indexes.encode())
-    grants = """
-        GRANT USAGE ON SCHEMA {0} TO tallystick_writer, tallystick_reader;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} TO tallystick_writer;
-        GRANT SELECT ON ALL TABLES IN SCHEMA {0} TO tallystick_reader
+    connection.execute(sql.SQL(_GRANTS).format(name))
+    _within(connection, "public")
+
+
+def take_turns_installing(connection: Connection[TupleRow]) -> None:
+    """Until the open transaction ends, nobody else makes or renames schemas of read models."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_INSTALL])
+
+
+def exists(connection: Connection[TupleRow], schema: str) -> bool:
+    """Whether there is such a schema, as of now and not of the snapshot."""
+    row = connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", [schema]).fetchone()
+    return row is not None and row[0] is True
+
+
+def schema_seen(connection: Connection[TupleRow], model: ReadModel) -> str:
+    """Where the tables are that belong to the checkpoint which this transaction sees.
+
+    Names are looked up as they are now, rows as the snapshot has them: were the tables replaced
+    since, those of the model's own schema would be others. Until the transaction ends, the tables
+    that are meant cannot be dropped.
+
+    Raises:
+        NotInstalled: there are none, or they have been replaced and dropped since.
     """
-    connection.execute(sql.SQL(grants).format(schema))
-    connection.execute("SET LOCAL search_path TO public")
+    query = "SELECT oid::regnamespace::text FROM pg_namespace WHERE nspname = %s"
+    for _ in range(_LOOKS_MAX):
+        # Not in a block of its own: were this the first statement, what is seen and held would end
+        # with the block.
+        row = connection.execute(query, [schema_of(model)]).fetchone()
+        if row is None:
+            raise NotInstalled(f"{model.name} version {model.version}")
+        try:
+            with connection.transaction():
+                for table in model.tables:
+                    name = sql.Identifier(row[0], table.name)
+                    lock = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(name)
+                    connection.execute(lock)
+        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
+            continue
+        if connection.execute(query, [schema_of(model)]).fetchone() == row:
+            return str(row[0])
+    raise NotInstalled(f"{model.name} was rebuilt meanwhile: look again")
+
+
+def _create(connection: Connection[TupleRow], model: ReadModel, *, with_indexes: bool) -> None:
+    create_tables_in(connection, model, schema_of(model), with_indexes=with_indexes)
     connection.execute(
         """
         INSERT INTO read_models AS kept (name, version, position) VALUES (%s, %s, 0)
@@ -87,9 +135,8 @@ def _create(connection: Connection[TupleRow], model: ReadModel, *, with_indexes:
     )
 
 
-def _within(connection: Connection[TupleRow], model: ReadModel) -> None:
-    search_path = sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema_of(model)))
-    connection.execute(search_path)
+def _within(connection: Connection[TupleRow], schema: str) -> None:
+    connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
 
 
 def adapt(connection: Connection[TupleRow]) -> None:
@@ -162,9 +209,16 @@ def sql_types(row: type[Row]) -> dict[str, str]:
 def array_text(values: Sequence[object]) -> str:
     """The values as the text of a PostgreSQL array, in a tenth of the time the driver takes."""
     encoded = msgspec.json.encode(values)
-    if b"\\" in encoded and _CONTROL_ESCAPED.search(encoded):
+    if escapes_control(encoded):
         return _array_text_with_controls(values)
     return "{" + encoded[1:-1].decode() + "}"
+
+
+def escapes_control(encoded: bytes) -> bool:
+    """Whether JSON has an escape other than of a quotation mark or a backslash."""
+    if b"\\" not in encoded:
+        return False
+    return b"\\" in encoded.replace(b"\\\\", b"").replace(b'\\"', b"")
 
 
 def _array_text_with_controls(values: Sequence[object]) -> str:

@@ -62,6 +62,7 @@ class WithdrawalQueue:
     tables = (CASES,)
     ddl = DDL
     indexes = INDEXES
+    ignores = IGNORED
 
     def touched(self, batch: Sequence[Recorded]) -> Keys:
         kinds = ((type(r.event), r.event.originator_id) for r in batch)
@@ -124,42 +125,3 @@ async def waiting(
     async with connection.cursor(binary=True, row_factory=args_row(_case)) as found:
         await found.execute(query.encode(), values)
         return await found.fetchall()
-
-
-async def get(connection: AsyncConnection[Any], transaction_id: UUID) -> Case | None:
-    """The transaction's case, or None if it waits for nobody."""
-    query = f"{_SELECT} WHERE id = %s AND waiting_as IS NOT NULL"
-    async with connection.cursor(binary=True, row_factory=args_row(_case)) as found:
-        await found.execute(query.encode(), [transaction_id])
-        return await found.fetchone()
-
-
-async def due(connection: AsyncConnection[Any], *, before: datetime, limit: int = 50) -> list[Case]:
-    """What has to be decided by a time before this one, the most urgent first."""
-    query = f"{_SELECT} WHERE due_at < %s ORDER BY due_at, id LIMIT %s"
-    async with connection.cursor(binary=True, row_factory=args_row(_case)) as found:
-        await found.execute(query.encode(), [before, limit])
-        return await found.fetchall()
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many wait like this, and since when the first does."""
-
-    kind: str
-    waiting_as: str
-    cases: int
-    oldest_since: datetime
-
-
-async def lengths(connection: AsyncConnection[Any]) -> list[Waiting]:
-    """The queue's length by kind and status."""
-    async with connection.cursor(row_factory=args_row(Waiting)) as cursor:
-        await cursor.execute(
-            """
-            SELECT kind, waiting_as, count(*), min(waiting_since)
-            FROM withdrawal_queue_v2.cases WHERE waiting_as IS NOT NULL
-            GROUP BY kind, waiting_as ORDER BY kind, waiting_as
-            """
-        )
-        return await cursor.fetchall()

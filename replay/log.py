@@ -1,38 +1,59 @@
 """Reading the log from a snapshot, however long it is, in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
 
-PAGE_EVENTS = 5_000
+PAGE_EVENTS: Final = 5_000
+POSITION_MAX: Final = 2**63 - 1
 
-# A time that Python cannot hold was never recorded by us: any other that was not will do for it.
+# Columns travel in the cheapest form: a UUID and an instant take longer to build than all the
+# rest together. The sending functions give their bytes as they are, however odd.
+COLUMNS: Final = """notification_id, uuid_send(originator_id), originator_version, topic, state,
+       timestamptz_send(recorded_at), leaf"""
+"""Of `ledger_events`: the fields of `Raw`."""
+
 _TIME = """CASE WHEN recorded_at >= '0001-01-02Z' AND recorded_at < '9999-12-31Z'
      THEN recorded_at ELSE '0001-01-02Z' END"""
-_READ = f"""
-SELECT notification_id, originator_id, originator_version, topic, state, {_TIME}, leaf
-FROM ledger_events ORDER BY notification_id
-"""
 _HEAD = f"SELECT position, root, frontier, {_TIME} FROM ledger_head"
 
+_EPOCH_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECONDS_1970_TO_2000: Final = 946_684_800_000_000
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One row of the log, as stored."""
+
+class Raw(NamedTuple):
+    """One row of the log, as it travels."""
 
     position: int
-    stream: UUID
+    stream: bytes
+    """16 bytes: `UUID(bytes=…)`."""
     version: int
     topic: str
     state: bytes
-    recorded_at: datetime
+    recorded: bytes
+    """8 bytes: microseconds since 2000, big-endian, signed; see `recorded_at_us`."""
     leaf: bytes
+
+
+def recorded_at_us(recorded: bytes) -> int:
+    """Microseconds since 1970 of `Raw.recorded`."""
+    return int.from_bytes(recorded, "big", signed=True) + _MICROSECONDS_1970_TO_2000
+
+
+def recorded_at(recorded: bytes) -> datetime:
+    """The instant of `Raw.recorded`.
+
+    Raises:
+        OverflowError: Python cannot hold it; it was never recorded by us.
+    """
+    return _EPOCH_2000 + timedelta(microseconds=int.from_bytes(recorded, "big", signed=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +67,31 @@ class Head:
 
 
 @contextmanager
-def snapshot(conninfo: str) -> Iterator[Connection[TupleRow]]:
-    """A read-only connection that sees the ledger at one moment, for as long as it is open."""
+def snapshot(conninfo: str, exported: str | None = None) -> Iterator[Connection[TupleRow]]:
+    """A read-only connection that sees the ledger at one moment, for as long as it is open.
+
+    `exported` is what `export` gave for another one: both then see the same moment.
+    """
     with psycopg.connect(conninfo) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         connection.execute("SET statement_timeout = 0")
         connection.commit()
+        # Begun here, so that a block `with connection.transaction()` of whoever reads is within it:
+        # the first of them would otherwise be all of it, and the next one see another moment.
+        if exported is None:
+            connection.execute("SELECT")
+        else:
+            connection.execute(psycopg.sql.SQL("SET TRANSACTION SNAPSHOT {}").format(exported))
         yield connection
+
+
+def export(connection: Connection[TupleRow]) -> str:
+    """A name under which other connections can see the moment that this one sees."""
+    row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    if row is None:
+        raise LookupError("the database exports no snapshot")
+    return str(row[0])
 
 
 def head(connection: Connection[TupleRow]) -> Head:
@@ -64,10 +102,40 @@ def head(connection: Connection[TupleRow]) -> Head:
     return Head(*row)
 
 
-def stored_events(connection: Connection[TupleRow]) -> Iterator[Stored]:
-    """Every stored event in order, also where none belongs: before the first, after the head."""
-    with connection.cursor(name="log", binary=True) as cursor:
-        cursor.itersize = PAGE_EVENTS
-        cursor.execute(_READ)
-        for row in cursor:
-            yield Stored(*row)
+def pages(
+    connection: Connection[TupleRow],
+    *,
+    after: int = 0,
+    upto: int = POSITION_MAX,
+    condition: str = "true",
+    values: Sequence[Any] = (),
+    page_events: int = PAGE_EVENTS,
+) -> Iterator[list[Raw]]:
+    """The events after one position up to another, in order, page by page.
+
+    Also where none belongs: `after` below 0 reads what is before the first, too.
+
+    Args:
+        condition: what else has to be true of a row of `ledger_events AS event`, as SQL.
+        values: what it is bound to, in order.
+        page_events: at most so many at once.
+    """
+    query = f"""
+        SELECT {COLUMNS} FROM ledger_events AS event
+        WHERE notification_id > %s AND notification_id <= %s AND ({condition})
+        ORDER BY notification_id
+    """
+    with connection.cursor(name="log", binary=True, row_factory=_raw_rows) as cursor:
+        cursor.itersize = page_events
+        cursor.execute(query.encode(), [after, upto, *values])
+        while page := cursor.fetchmany(page_events):
+            yield page
+
+
+def stream_id(raw: Raw) -> UUID:
+    """The stream that a row belongs to."""
+    return UUID(bytes=raw.stream)
+
+
+def _raw_rows(_cursor: Any) -> Any:
+    return Raw._make

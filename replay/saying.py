@@ -2,9 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
+from uuid import UUID
 
+from domain.accounts import currency_of, player_of
 from domain.attempts import parse_reference
 from domain.money import format_minor
+from replay.seen import Approvals, Balance, Health, Heard, PolicyInForce, Saw, Score, Standing
+
+_STATUSES_SAID: Final = 6
+"""Of a provider's latest transactions, the most frequent ones."""
 
 Facts = Mapping[str, Any]
 """An event's own fields, as stored."""
@@ -27,6 +33,107 @@ def counted(facts: Facts) -> Iterator[str]:
         name = " ".join((kind, *which))
         sign = "+" if count["change"] > 0 else ""
         yield f"{name}: {sign}{format_minor(count['change'], currency)}"
+
+
+def heard(said: Heard | None) -> str:
+    """By what the recorded notice of a provider is recognised; "" where there was none."""
+    if said is None or said.notice_position is None:
+        return ""
+    message = f"notice {said.message_id}" if said.message_id else "notice"
+    digest = f", body sha256 {said.raw_digest}" if said.raw_digest else ""
+    return f"{message} at position {said.notice_position}{digest}"
+
+
+# --- what was seen ------------------------------------------------------------------------------
+
+
+def seen(saw: Saw) -> Iterator[str]:
+    """What there was to be seen before a decision, a line for each subject."""
+    yield from (f"{subject}: {text}" for subject, text in seen_parts(saw))
+
+
+def seen_parts(saw: Saw) -> Iterator[tuple[str, str]]:
+    """The same, as pairs of the subject and what is said of it; each subject once."""
+    if saw.balances:
+        yield "balance", ", ".join(map(balance, saw.balances))
+    if saw.player is not None:
+        yield "player", standing(saw.player)
+    if saw.approvals is not None:
+        yield "score", scored(saw.score)
+        yield "agreed", agreed(saw.approvals)
+    if saw.providers:
+        yield "provider", " / ".join(map(health, saw.providers))
+    yield "policy", in_force(saw.policy)
+    if saw.rates is not None:
+        yield "rates", f"{saw.rates.table}, of {saw.rates.as_of}"
+
+
+def balance(balance: Balance) -> str:
+    """A player's account without the player, whom the story names."""
+    name = short(balance.account, player_of(balance.account))
+    amount = format_minor(balance.balance_minor, currency_of(balance.account))
+    return f"{name.rpartition(':')[0].removeprefix('player:')} {amount}"
+
+
+def short(account: str, player_id: UUID | None) -> str:
+    """The name of an account without the id of the player, if it is theirs."""
+    return account.replace(f"player:{player_id}:", "player:")
+
+
+def standing(player: Standing) -> str:
+    """How the player stood."""
+    parts = [f"verified {player.verification}", player.jurisdiction or "no jurisdiction"]
+    if player.excluded:
+        until = f" until {player.excluded_until:%Y-%m-%d %H:%M}" if player.excluded_until else ""
+        parts.append(f"excluded{until}")
+    parts.append(f"holds: {', '.join(player.holds)}" if player.holds else "no hold")
+    return ", ".join(parts)
+
+
+def scored(score: Score | None) -> str:
+    """The risk score, and whose it was."""
+    if score is None:
+        return "none"
+    high = f", high: {', '.join(score.high)}" if score.high else ""
+    return f"{score.score} by {score.ruleset}{high} (position {score.position})"
+
+
+def agreed(approvals: Approvals) -> str:
+    """Who had agreed, whose word counted, and who was still missing."""
+    parts = [
+        f"{one.person or 'the policy'}{f' as {one.role}' if one.role else ''}"
+        + ("" if one.counted else f" (does not count: {', '.join(one.problems)})")
+        for one in approvals.given
+    ]
+    missing = " and ".join(" or ".join(group) for group in approvals.missing)
+    needs = f"still takes {missing}" if missing else "nobody is missing"
+    if not approvals.required:
+        needs = "nobody has to" if approvals.screened else "not screened yet"
+    return "; ".join((", ".join(parts) or "nobody yet", needs))
+
+
+def health(provider: Health) -> str:
+    """Whether a provider was in use, and how its latest transactions went."""
+    if not provider.registered:
+        return f"{provider.provider}: not registered"
+    state = "paused" if provider.paused else "in use"
+    since = f" since {provider.since:%Y-%m-%d %H:%M}" if provider.since else ""
+    why = f" ({provider.reason})" if provider.reason else ""
+    by_status = list(provider.recent_by_status.items())
+    others = sum(count for _, count in by_status[_STATUSES_SAID:])
+    counts = ", ".join(f"{count} {status}" for status, count in by_status[:_STATUSES_SAID])
+    counts += f", {others} others" if others else ""
+    recent = f"last {provider.recent}: {counts}" if provider.recent else "no transactions yet"
+    return f"{provider.provider}: {state}{since}{why}; {recent}"
+
+
+def in_force(policy: PolicyInForce) -> str:
+    """The approval policy."""
+    since = f" since {policy.since:%Y-%m-%d %H:%M}" if policy.since else ""
+    return f"{policy.policy}{since}"
+
+
+# --- the fields of events -----------------------------------------------------------------------
 
 
 def _plain(value: Any) -> Iterator[str]:

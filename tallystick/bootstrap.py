@@ -6,20 +6,19 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
-import uvicorn
 from eventsourcing import persistence
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
-from api.app import create_app
-from api.services import Read, Services
 from domain.commands import Command
 from projections import tables
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from tallystick.access import Keys
+from tallystick.checkpoints import signing
 from tallystick.commands.adjustments import AdjustmentCommands
 from tallystick.commands.atomic_batches import AtomicBatches
 from tallystick.commands.batches import IndependentBatches
@@ -39,12 +38,17 @@ from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.ledger import utc_now
+from tallystick.export_jobs import ExportQueue
 from tallystick.faultpoints import faultpoint
 from tallystick.keyring import provider_secrets
 from tallystick.past_balances import LedgerWithPast, PastBalances
 from tallystick.providers import registry
 from tallystick.providers.protocol import PaymentProvider
+from tallystick.proving import Proving
 from tallystick.workers import Worker
+
+if TYPE_CHECKING:  # it takes longer to load than all the rest, and few processes answer HTTP
+    from api.services import Read, Services
 
 SIMULATOR = "simulator"
 SIMULATOR_POLL_DELAYS_SECONDS = (1, 1, 2, 3, 5)
@@ -113,6 +117,10 @@ def build_adapters(settings: Settings) -> dict[str, PaymentProvider]:
 
 def serve_api(settings: Settings, stop: threading.Event) -> None:
     """Answer HTTP until `stop` is set; requests under way are answered first."""
+    import uvicorn
+
+    from api.app import create_app
+
     ledger = build_ledger(settings)
     services = build_services(settings, ledger)
     try:
@@ -137,6 +145,7 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
         threading.Thread(target=follow, daemon=True).start()
         server.run(sockets=[_shared_socket(settings)] if settings.api_processes > 1 else None)
     finally:
+        services.proving.close()
         services.keys.close()
         ledger.close()
 
@@ -164,8 +173,10 @@ def _collect_garbage_less_often() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-def build_services(settings: Settings, ledger: LedgerWithPast) -> Services:
+def build_services(settings: Settings, ledger: LedgerWithPast) -> "Services":
     """Everything the API needs."""
+    from api.services import Services
+
     handling = build_handling(ledger)
     writer = database.conninfo(settings, Role.WRITER)
     adapters = build_adapters(settings)
@@ -184,8 +195,15 @@ def build_services(settings: Settings, ledger: LedgerWithPast) -> Services:
         batches=IndependentBatches(handling, ledger),
         atomic_batches=AtomicBatches(handling, ledger),
         inbox=Inbox(handling),
+        proving=Proving(
+            database.conninfo(settings, Role.READER),
+            timeout_seconds=settings.request_timeout_seconds,
+        ),
         adapters=adapters,
         default_provider=SIMULATOR,
+        exports=ExportQueue(writer),
+        exports_folder=settings.data / "exports",
+        export_days=settings.export_days,
         keys=Keys(writer),
         open_reads=lambda: _open_reads(database.conninfo(settings, Role.READER)),
         why_not_writable=lambda: why_not_writable(writer),
@@ -218,7 +236,7 @@ def why_not_writable(conninfo: str) -> str | None:
 
 
 @asynccontextmanager
-async def _open_reads(conninfo: str) -> AsyncIterator[Read]:
+async def _open_reads(conninfo: str) -> "AsyncIterator[Read]":
     async def configure(connection: psycopg.AsyncConnection[object]) -> None:
         await connection.set_autocommit(True)
         await connection.execute("SET default_transaction_read_only = on")
@@ -266,6 +284,25 @@ def serve_workers(settings: Settings, stop: threading.Event) -> None:
         ).run(stop)
     finally:
         ledger.close()
+
+
+def serve_signer(settings: Settings, stop: threading.Event) -> None:
+    """Sign what is appended until `stop` is set."""
+    signing.build(settings, utc_now).run(stop)
+
+
+def serve_exports(settings: Settings, stop: threading.Event) -> None:
+    """Make the exports that are asked for over HTTP until `stop` is set."""
+    # Imported here: the libraries for files weigh as much as everything else together.
+    from replay.jobs import ExportJobs, case_writer
+
+    ExportJobs(
+        writer=database.conninfo(settings, Role.WRITER),
+        reader=database.conninfo(settings, Role.READER),
+        folder=settings.data / "exports",
+        keep_days=settings.export_days,
+        write_case=case_writer(settings),
+    ).run(stop)
 
 
 def _register_simulator(handling: Handling) -> None:

@@ -12,7 +12,22 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tallystick import access, bootstrap, cli_db, cli_past, cli_rates, logs, stack
+from tallystick import (
+    access,
+    bootstrap,
+    cli_archive,
+    cli_case,
+    cli_checkpoints,
+    cli_db,
+    cli_export,
+    cli_past,
+    cli_proofs,
+    cli_rates,
+    cli_rebuild,
+    cli_verify,
+    logs,
+    stack,
+)
 from tallystick.cli_demo import demo
 from tallystick.config import Settings
 from tallystick.doctor import doctor
@@ -30,12 +45,19 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys: who may come in, and as whom.", no_args_is_help=True)
 
+app.add_typer(cli_archive.archive, name="archive")
 app.add_typer(cli_db.app, name="db")
 app.add_typer(keys, name="key")
+app.add_typer(cli_export.export, name="export")
+cli_export.export.command("case")(cli_case.case)
 app.add_typer(cli_past.replay, name="replay")
+app.add_typer(cli_checkpoints.checkpoints, name="checkpoint")
+app.add_typer(cli_proofs.proofs, name="proof")
 app.add_typer(cli_rates.rates, name="rates")
 app.add_typer(cli_rates.policy, name="policy")
-app.command()(cli_past.verify)
+app.command()(cli_verify.verify)
+app.command()(cli_rebuild.rebuild)
+cli_past.replay.command("read-model")(cli_rebuild.replay_read_model)
 app.command()(doctor)
 app.command()(demo)
 app.command("simulate-provider")(simulate_provider)
@@ -57,6 +79,8 @@ class ServedPart(StrEnum):
     API = "api"
     PROJECTOR = "projector"
     WORKERS = "workers"
+    SIGNER = "signer"
+    EXPORTS = "exports"
 
 
 @app.command()
@@ -68,7 +92,7 @@ def serve(
         str, typer.Option(help="What the provider simulator does wrong: none, demo, or rates.")
     ] = "none",
 ) -> None:
-    """Run the ledger until interrupted: database, API, projector, workers, provider simulator."""
+    """Run the ledger until interrupted: database, API, projector, workers, signer, simulator."""
     settings = Settings()
     logs.configure(settings.log_level)
     stop = stop_event()
@@ -79,6 +103,10 @@ def serve(
             bootstrap.serve_projector(settings, stop)
         case ServedPart.WORKERS:
             bootstrap.serve_workers(settings, stop)
+        case ServedPart.SIGNER:
+            bootstrap.serve_signer(settings, stop)
+        case ServedPart.EXPORTS:
+            bootstrap.serve_exports(settings, stop)
         case ServedPart.ALL:
             _refuse_unknown_faults(faults)
             _serve_all(settings, faults, stop)

@@ -1,37 +1,38 @@
-"""`tallystick replay` and `tallystick verify`: the past, at a terminal."""
+"""`tallystick replay`: the past, at a terminal."""
 
 import json as json_format
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 from uuid import UUID
 
 import msgspec
+import psycopg
 import typer
+from psycopg import Connection
+from psycopg.rows import TupleRow
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from domain.accounts import currency_of
-from domain.money import format_minor
-from projections.registry import READ_MODELS
-from replay import log, saying
-from replay import verify as verification
-from replay.transaction import NoStory, Step, Story, story
-from tallystick import cli_db
+from replay.account import account_then
+from replay.nothing import Nothing
+from replay.player import player_then
+from replay.transaction import story
+from tallystick import cli_db, past_shown
+from tallystick.as_of import AsOfOption, moment
 from tallystick.config import Settings
 from tallystick.eventstore import database
+from tallystick.eventstore.codec import UnreadableEvent
 from tallystick.eventstore.database import Role
+from tallystick.eventstore.positions import AsOf, AsOfError
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.terminal import output
 
 replay = typer.Typer(help="What happened, event by event.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]
-
-_SAID_COLUMNS = 70
 
 
 @replay.callback()
@@ -42,48 +43,90 @@ def _replay() -> None:
 @replay.command("transaction")
 def replay_transaction(
     transaction_id: Annotated[UUID, typer.Argument(metavar="ID")],
-    as_of: Annotated[
-        int | None, typer.Option(min=1, help="Only up to this position of the log.")
-    ] = None,
+    as_of: AsOfOption = None,
     json: Json = False,
 ) -> None:
-    """Tell the story of a transaction: each event, who did it, what changed, what was posted."""
-    try:
-        with log.snapshot(_reader()) as connection:
-            told = story(connection, transaction_id, upto=as_of)
-    except NoStory as error:
-        _fail(str(error), json=json)
-    if json:
-        print(json_format.dumps(_story_as_json(told)))
-        return
-    _show_story(told)
+    """Tell the story of a transaction: each event, who did it, what changed, what was posted.
 
-
-def verify(json: Json = False) -> None:
-    """Recompute leaves, roots, balances and read models from the log, and compare.
-
-    Exit status 0 if everything is as it was recorded, 1 if anything differs.
+    Under each decision is what there was to be seen right before it.
     """
-    conninfo = _reader()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=json or not sys.stderr.isatty(),
-    ) as progress:
-        task = progress.add_task("Verifying", total=None)
-        found = verification.verify(
-            conninfo,
-            READ_MODELS,
-            lambda done, total: progress.update(task, completed=done, total=total),
+    with _then(as_of, json=json) as then:
+        told = story(then.connection, transaction_id, upto=then.as_of.position)
+        if json:
+            _print(then, id=told.id, kind=told.kind, steps=told.steps)
+        else:
+            past_shown.show_story(output(), told, then.as_of)
+
+
+@replay.command("player")
+def replay_player(
+    player_id: Annotated[UUID, typer.Argument(metavar="ID")],
+    as_of: AsOfOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Transactions at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """Show a player as they were: standing, limits, holds, balances, transactions."""
+    with _then(as_of, json=json) as then:
+        player = player_then(
+            then.connection, player_id, position=then.as_of.position, at=then.at, limit=limit
         )
-    if json:
-        print(json_format.dumps(_verification_as_json(found)))
-    else:
-        _show_verification(found)
-    raise typer.Exit(0 if found.ok else 1)
+        if json:
+            _print(then, **_fields(player))
+        else:
+            past_shown.show_player(output(), player, then.as_of)
+
+
+@replay.command("account")
+def replay_account(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="provider:acme:clearing:EUR")],
+    as_of: AsOfOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Entries at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """Show an account as it was: its balance then, and the last entries up to then."""
+    with _then(as_of, json=json) as then:
+        account = account_then(then.connection, name, position=then.as_of.position, limit=limit)
+        if json:
+            _print(then, **_fields(account))
+        else:
+            past_shown.show_account(output(), account, then.as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class _Then:
+    """A moment of the ledger, and whom to ask about it."""
+
+    connection: Connection[TupleRow]
+    as_of: AsOf
+    at: datetime
+
+
+@contextmanager
+def _then(text: str | None, *, json: bool) -> Iterator[_Then]:
+    """The ledger as of `text`; what cannot be answered ends the program, with the reason."""
+    settings = Settings()
+    # Not one long snapshot: what is at or before a position never changes, and a read model may
+    # be replaced by one that a snapshot from before would see empty.
+    with psycopg.connect(_reader(), autocommit=True) as connection:
+        connection.read_only = True
+        connection.execute("SET statement_timeout = 0")
+        try:
+            found = moment(connection, text, now=datetime.now(UTC), settings=settings)
+            yield _Then(connection, found.as_of, found.at)
+        except (Nothing, AsOfError) as error:
+            _fail(str(error), code=error.code, json=json)
+        except UnreadableEvent as error:
+            said = f"{error}. The log was altered: run `tallystick verify`."
+            _fail(said, code="unreadable_event", json=json)
+
+
+def _print(then: _Then, **fields: Any) -> None:
+    as_of = then.as_of._asdict() | {"at": then.at}
+    print(json_format.dumps(msgspec.to_builtins({"as_of": as_of} | fields)))
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _reader() -> str:
@@ -96,83 +139,9 @@ def _reader() -> str:
     return database.conninfo(settings, Role.READER)
 
 
-def _fail(message: str, *, json: bool) -> NoReturn:
+def _fail(message: str, *, code: str, json: bool) -> NoReturn:
     if json:
-        print(json_format.dumps({"error": message}))
+        print(json_format.dumps({"error": message, "code": code}))
     else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
+        Console(stderr=True).print(f"[red]{escape(message)}[/red]", soft_wrap=True)
     raise typer.Exit(1)
-
-
-def _story_as_json(told: Story) -> dict[str, Any]:
-    return {
-        "id": str(told.id),
-        "kind": told.kind,
-        "steps": [msgspec.to_builtins(step) for step in told.steps],
-    }
-
-
-def _show_story(told: Story) -> None:
-    console = output()
-    amount, player_id = told.transaction.amount, told.transaction.player_id
-    of_player = f" for player {player_id}" if player_id else ""
-    console.print(
-        f"[bold]{told.kind}[/bold] {told.id} of {amount}{of_player}:"
-        f" [bold]{told.transaction.status}[/bold]"
-    )
-    table = Table(box=None, pad_edge=False)
-    for heading in ("position", "when", "event", "who", "status", "posted, counted", "said"):
-        table.add_column(
-            heading,
-            justify="right" if heading == "position" else "left",
-            overflow="fold",
-            max_width=_SAID_COLUMNS if heading == "said" else None,
-        )
-    for step in told.steps:
-        table.add_row(
-            str(step.position),
-            f"{step.recorded_at:%Y-%m-%d %H:%M:%S.%f}",
-            step.event,
-            escape(step.actor),
-            step.after if step.before in (None, step.after) else f"{step.before} → {step.after}",
-            escape("\n".join((*_posted(step, player_id), *saying.counted(step.facts)))),
-            escape(saying.words(step.facts)),
-        )
-    console.print(table)
-
-
-def _posted(step: Step, player_id: UUID | None) -> Iterator[str]:
-    """The accounts of the story's own player without the id: its first line says it."""
-    for posting in step.postings:
-        name = posting.account.replace(f"player:{player_id}:", "player:")
-        yield f"{name} {format_minor(posting.amount_minor, currency_of(posting.account))}"
-
-
-def _verification_as_json(found: verification.Verification) -> dict[str, Any]:
-    return {
-        "ok": found.ok,
-        "events": found.events,
-        "position": found.position,
-        "root": found.root,
-        "first_bad_position": found.first_bad_position,
-        "problems": [asdict(problem) for problem in found.problems],
-        "elapsed_s": found.elapsed_s,
-    }
-
-
-def _show_verification(found: verification.Verification) -> None:
-    console = output()
-    if found.ok:
-        console.print(
-            f"[green]Verified.[/green] {found.events} events, the tree, the balances and every "
-            f"read model agree ({found.elapsed_s} s)."
-        )
-        console.print(f"Root after position {found.position}: {found.root}")
-        return
-    console.print(
-        f"[red]Not as recorded.[/red] {found.problems_found} problems in {found.events} events; "
-        f"the first is at position {found.first_bad_position}."
-    )
-    for problem in found.problems:
-        console.print(f"  {problem.position:>10}  {problem.code:20} {escape(problem.detail)}")
-    console.print("Keep this database as it is, and compare with a backup from before the change.")

@@ -43,6 +43,13 @@ def _optional_conninfo(conninfo: str | None) -> str | None:
     return None if conninfo is None else _readable_conninfo(conninfo)
 
 
+def _optional_origin(origin: str | None) -> str | None:
+    """What C2SP lets the name of a key be: no spaces, no plus sign."""
+    if origin is not None and (not origin.isprintable() or " " in origin or "+" in origin):
+        raise ValueError("expected a name without spaces and plus signs, like ledger.example.com")
+    return origin
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -106,6 +113,14 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe log lines to write"
+    )
+    origin: Annotated[str | None, AfterValidator(_optional_origin)] = Field(
+        default=None,
+        max_length=200,
+        description="Name that a new key signs checkpoints under; without it one is made up",
+    )
+    export_days: int = Field(
+        default=7, ge=1, le=3_650, description="How long files of exports are kept, in days"
     )
     queue_size_max: int = Field(
         default=1000, ge=1, description="Appends waiting for the writer before callers get 503"

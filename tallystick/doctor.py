@@ -16,6 +16,7 @@ from rich.table import Table
 
 from projections import reading
 from projections.registry import READ_MODELS
+from tallystick.checkpoints.status import signing_state
 from tallystick.config import Settings, redacted
 from tallystick.eventstore import database, embedded
 from tallystick.eventstore.embedded_binaries import candidate_folders
@@ -30,7 +31,7 @@ _PYTHON_MIN = (3, 11)
 _FORBIDDEN = (
     *(
         (database.Role.WRITER, table, privilege)
-        for table in ("ledger_events", "ledger_roots")
+        for table in ("ledger_events", "ledger_roots", "ledger_checkpoints")
         for privilege in ("UPDATE", "DELETE", "TRUNCATE")
     ),
     *((database.Role.READER, "ledger_events", privilege) for privilege in ("INSERT", "UPDATE")),
@@ -63,6 +64,7 @@ def run_checks(settings: Settings) -> list[Check]:
         ("Schema", _schema),
         ("Privileges", _privileges),
         ("Read models", _read_models),
+        ("Checkpoints", signing_state),
     ]
     checks = [_check(name, look, settings) for name, look in local]
     reachable = _check("Database", _reachable, settings)

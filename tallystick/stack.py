@@ -17,7 +17,7 @@ SIMULATOR = "simulator"
 
 
 def parts(settings: Settings, *, seed: int = 1, faults: str = "none") -> list[Part]:
-    """API, projector, workers, and the provider simulator with its seed and faults."""
+    """Every part of `serve`; the provider simulator with its seed and faults."""
     common = environment_of(settings)
     number = settings.api_processes
     names = ["api"] if number == 1 else [f"api-{n}" for n in range(1, number + 1)]
@@ -25,6 +25,8 @@ def parts(settings: Settings, *, seed: int = 1, faults: str = "none") -> list[Pa
         *(Part(name, ["serve", "api"], common) for name in names),
         Part("projector", ["serve", "projector"], common),
         Part("workers", ["serve", "workers"], common),
+        Part("signer", ["serve", "signer"], common),
+        Part("exports", ["serve", "exports"], common),
         simulator(settings, seed=seed, faults=faults),
     ]
 
@@ -63,6 +65,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "TALLYSTICK_LOG_LEVEL": settings.log_level,
         "TALLYSTICK_PROVIDER_TIMEOUT_SECONDS": str(settings.provider_timeout_seconds),
     }
+    if settings.origin is not None:
+        environment["TALLYSTICK_ORIGIN"] = settings.origin
     if settings.database_url is not None:
         environment["DATABASE_URL"] = settings.database_url
     return environment

@@ -405,6 +405,16 @@ SAMPLES: tuple[LedgerEvent, ...] = (
             e.Rate(currency="JPY", numerator=16_283, denominator=100),
         ),
     ),
+    e.ProjectionCutOver(
+        **_HEADER,
+        model="history",
+        from_version=2,
+        version=3,
+        position=4_711,
+        digest="ab" * 32,
+        digest_position=4_700,
+        compared=True,
+    ),
 )
 SAMPLE = {type(sample): sample for sample in SAMPLES}
 

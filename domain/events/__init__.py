@@ -93,6 +93,7 @@ from domain.events.providers import (
     ProviderRegistered,
     ProviderResumed,
 )
+from domain.events.read_models import ProjectionCutOver
 from domain.events.refunds import (
     RefundApprovalAwaited,
     RefundApproved,
@@ -231,6 +232,8 @@ PolicyEvent = ApprovalPolicyProposed | ApprovalPolicyPublished
 
 RatesEvent = RateTablePublished
 
+ReadModelEvent = ProjectionCutOver
+
 LedgerEvent = (
     DepositEvent
     | WithdrawalEvent
@@ -244,6 +247,7 @@ LedgerEvent = (
     | ProviderEvent
     | PolicyEvent
     | RatesEvent
+    | ReadModelEvent
 )
 
 EVENT_TYPES: tuple[type[LedgerEvent], ...] = get_args(LedgerEvent)
@@ -311,6 +315,7 @@ __all__ = [
     "PlayerExcluded",
     "PlayerRegistered",
     "PolicyEvent",
+    "ProjectionCutOver",
     "ProviderEvent",
     "ProviderEvidence",
     "ProviderNoticeReceived",
@@ -320,6 +325,7 @@ __all__ = [
     "Rate",
     "RateTablePublished",
     "RatesEvent",
+    "ReadModelEvent",
     "RefundApprovalAwaited",
     "RefundApproved",
     "RefundCancelled",

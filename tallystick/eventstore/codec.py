@@ -6,6 +6,7 @@ repeated in them. Topics are stable names: moving or renaming a class never touc
 """
 
 import re
+from binascii import hexlify
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from operator import attrgetter
@@ -81,17 +82,23 @@ def decode(topic: str, state: bytes, stream: UUID, version: int) -> LedgerEvent:
     Raises:
         UnreadableEvent: no such topic, or the bytes do not fit it.
     """
+    return decode_stored(topic, state, stream.bytes, version)
+
+
+def decode_stored(topic: str, state: bytes, stream: bytes, version: int) -> LedgerEvent:
+    """As `decode`, from the 16 bytes of the stream's id: quicker where they are at hand."""
     decoder = _DECODERS.get(topic)
     if decoder is None:
         raise UnreadableEvent(f"no event has the topic {topic!r}")
     if state[:1] != b"{" or state[-1:] != b"}":
-        raise UnreadableEvent(f"{topic} {stream} version {version}: not an object")
+        raise UnreadableEvent(f"{topic} {UUID(bytes=stream)} version {version}: not an object")
     # Last, where they win over members of the same name.
-    tail = b',"originator_id":"%b","originator_version":%d}' % (str(stream).encode(), version)
+    tail = b',"originator_id":"%b","originator_version":%d}' % (hexlify(stream), version)
     try:
         return decoder(state[:-1] + tail)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableEvent(f"{topic} {stream} version {version}: {error}") from error
+        told = f"{topic} {UUID(bytes=stream)} version {version}: {error}"
+        raise UnreadableEvent(told) from error
 
 
 class LedgerMapper(Mapper[UUID]):

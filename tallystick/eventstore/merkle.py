@@ -6,7 +6,7 @@ largest first, one for each bit set in its size.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 HASH_BYTES = 32
@@ -44,6 +44,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def root_over(subtrees: Sequence[bytes]) -> bytes:
+    """The root over perfect subtrees side by side, each smaller than the one before it."""
+    *larger, root = subtrees
+    for subtree in reversed(larger):
+        root = node_hash(subtree, root)
+    return root
+
+
 class Frontier:
     """The compact range of a growing log; its bytes are what the head row keeps."""
 
@@ -78,12 +86,11 @@ class Frontier:
 
     def root(self) -> bytes:
         """The root over every leaf so far."""
-        if not self._subtrees:
-            return EMPTY_ROOT
-        *larger, root = self._subtrees
-        for subtree in reversed(larger):
-            root = node_hash(subtree, root)
-        return root
+        return root_over(self._subtrees) if self._subtrees else EMPTY_ROOT
+
+    def subtrees(self) -> tuple[bytes, ...]:
+        """The roots of the perfect subtrees that make up the log, largest first."""
+        return tuple(self._subtrees)
 
     def pack(self) -> bytes:
         """What the head row keeps: 32 bytes per subtree, largest first."""

@@ -67,6 +67,7 @@ _SUBJECTS: Final[Mapping[str, object]] = {
     "provider": events.ProviderEvent,
     "policy": events.PolicyEvent,
     "rates": events.RatesEvent,
+    "read model": events.ReadModelEvent,
 }
 _LEG_BOX: Final = _Box(
     _AT_THE_PROVIDER, [LegStatus.SUBMITTED, LegStatus.PROCESSING, LegStatus.UNKNOWN]

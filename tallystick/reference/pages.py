@@ -51,6 +51,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "provider-events": partial(event_list, events.ProviderEvent),
     "policy-events": partial(event_list, events.PolicyEvent),
     "rates-events": partial(event_list, events.RatesEvent),
+    "read-model-events": partial(event_list, events.ReadModelEvent),
     "deposit-states": partial(diagram, Deposit),
     "withdrawal-states": partial(diagram, Withdrawal),
     "leg-states": leg_diagram,

@@ -21,7 +21,8 @@ from psycopg.rows import namedtuple_row
 
 from projections.engine import Projector
 from projections.registry import READ_MODELS
-from replay.verify import Verification, verify
+from replay.verify import Verification, part_names, tasks, verify
+from replay.verify.run import _Run
 from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
@@ -412,6 +413,39 @@ def test_a_rewritten_root_is_found_at_its_batch(vault: Vault) -> None:
             check_found(vault.verify(), batch.start)
 
 
+# --- shared work, and what is not there ---------------------------------------------------------
+
+
+def test_the_same_is_found_however_many_share_the_work(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_PIECE_EVENTS_MIN", 5)
+    reader = database.conninfo(vault.settings, Role.READER)
+    for statement in (
+        "SELECT 1",
+        "UPDATE ledger_events SET state = '{}' WHERE notification_id = 20",
+        "DELETE FROM ledger_events WHERE notification_id = 7",
+        "UPDATE ledger_roots SET root = sha256('x') WHERE size > 9 AND size < 30",
+    ):
+        with vault.altered():
+            vault.execute(statement)
+            alone, shared = (verify(reader, READ_MODELS, jobs=jobs) for jobs in (1, 3))
+            assert shared.problems == alone.problems
+            assert shared.parts == alone.parts
+            assert shared.first_bad_position == alone.first_bad_position
+
+
+def test_a_dropped_table_is_a_problem_and_no_crash(vault: Vault) -> None:
+    for what in ("SCHEMA history_v2", "TABLE journal_v1.entries", "TABLE ledger_events"):
+        with vault.admin.transaction(force_rollback=True):
+            vault.execute(f"DROP {what} CASCADE")
+            run = _Run(vault.admin, READ_MODELS, set(part_names()), (), (), None, None)
+            found = run.alone()
+        assert not found.ok
+        codes = {problem.code for problem in found.problems}
+        assert codes & {"read_model_missing", "table_missing"}, found.problems
+
+
 # --- at the terminal ----------------------------------------------------------------------------
 
 
@@ -422,7 +456,13 @@ SHAPE = {
     "root": str,
     "first_bad_position": int | None,
     "problems": list,
+    "problems_found": int,
+    "parts": list,
+    "checkpoints": dict,
+    "jobs": int,
     "elapsed_s": float,
+    "events_per_s": float | int,
+    "peak_memory_mb": float,
 }
 
 

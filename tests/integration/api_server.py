@@ -239,6 +239,7 @@ def services_over(settings: Settings) -> Iterator[Services]:
     try:
         yield services
     finally:
+        services.proving.close()
         services.keys.close()
         ledger.close()
 

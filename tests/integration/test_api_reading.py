@@ -185,9 +185,12 @@ def test_an_account_can_be_asked_about_the_past(api: Api) -> None:
     reserved = api.withdraw(player, 2_000).json()
     assert before["balance"] == {"amount": 5_000, "currency": "EUR"}
     assert api.get(account).json()["balance"]["amount"] == 3_000
-    for as_of, amount in {0: 0, before["position"]: 5_000, reserved["position"]: 3_000}.items():
+    for as_of, amount in {before["position"]: 5_000, reserved["position"]: 3_000}.items():
         shown = api.get(account, params={"as_of": as_of}).json()
         assert shown["balance"]["amount"] == amount
+    none_yet = api.get(account, params={"as_of": before["position"] - 1}).json()
+    assert none_yet["code"] == "account_not_found"
+    assert f"it began at position {before['position']}" in none_yet["detail"]
     clearing = api.get("/v1/accounts/provider:simulator:clearing:EUR").json()
     assert clearing["balance"]["amount"] <= -5_000
 

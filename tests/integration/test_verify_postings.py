@@ -37,14 +37,21 @@ def happened(version: int, kind: type[LedgerEvent], leg: int | None) -> LedgerEv
 
 
 def found(database: Settings, happenings: Sequence[Happening]) -> list[tuple[int, str]]:
-    """The version and code of what verify reports, of a stream in which this has happened."""
+    """The version and code of what verify reports, of a stream in which this has happened.
+
+    Not whether it can happen to a withdrawal at all: what is said here of one kind of transaction
+    is said of every kind.
+    """
     with ledger_on(database) as ledger:
         ledger.append([credit(PLAYER, Money(10_000, "EUR"))])
         ledger.append(requested(PLAYER, Money(5_000, "EUR"), stream=STREAM))
         events = [happened(number, *what) for number, what in enumerate(happenings, 2)]
         ledger.append(events)
-    problems = verify(conninfo(database, Role.READER), ()).problems
-    return [(problem.position - 1, problem.code) for problem in problems]
+    problems = verify(
+        conninfo(database, Role.READER), (), parts=["log", "books", "streams"]
+    ).problems
+    found = [(problem.position - 1, problem.code) for problem in problems]
+    return [(version, code) for version, code in found if code != "illegal_transition"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,7 @@ def test_a_leg_is_not_looked_for_inside_texts(database: Settings) -> None:
             evidence = replace(paid.evidence, raw_code=f'"leg":{version},\\"leg":{version}')
             ledger.append([replace(paid, evidence=evidence)])
     problems = verify(conninfo(database, Role.READER), ()).problems
-    assert [problem.code for problem in problems] == ["posted_twice"]
+    assert [p.code for p in problems if p.code != "illegal_transition"] == ["posted_twice"]
 
 
 # --- counters -----------------------------------------------------------------------------------

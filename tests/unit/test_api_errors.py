@@ -17,6 +17,7 @@ from api.services import Services
 from domain.errors import DomainError, InvalidTransition, SelfApproval
 from tallystick.eventstore.errors import AppendError
 from tallystick.providers.protocol import QuoteUnavailable
+from tallystick.proving import ProofError
 
 ROUTES = [route for router in app.ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 BY_NAME = {cls.__name__: cls for cls in STATUS}
@@ -28,7 +29,7 @@ def subclasses(base: type[Exception]) -> Iterator[type[Exception]]:
         yield from subclasses(cls)
 
 
-@pytest.mark.parametrize("base", [DomainError, AppendError, errors.RequestError])
+@pytest.mark.parametrize("base", [DomainError, AppendError, ProofError, errors.RequestError])
 def test_every_error_has_a_status(base: type[Exception]) -> None:
     """An error without one would be answered as if it were our fault."""
     missing = {cls.__name__ for cls in subclasses(base) if cls not in STATUS}
@@ -49,6 +50,8 @@ def test_codes_are_a_promise() -> None:
         "already_carried_out": 409,
         "amount_may_only_fall": 422,
         "amount_too_small": 422,
+        "as_of_in_future": 422,
+        "as_of_invalid": 422,
         "balance_changed": 409,
         "balance_out_of_range": 422,
         "batch_refused": 409,
@@ -56,12 +59,17 @@ def test_codes_are_a_promise() -> None:
         "body_too_large": 413,
         "body_unsupported": 415,
         "cancellation_not_allowed": 409,
+        "checkpoint_not_found": 404,
         "database_unavailable": 503,
         "dispute_open": 409,
         "evidence_missing": 422,
         "exclusion_invalid": 422,
         "exclusion_running": 409,
         "hold_not_yours": 403,
+        "export_ended": 409,
+        "export_file_not_found": 404,
+        "export_not_found": 404,
+        "export_under_way": 409,
         "idempotency_key_missing": 400,
         "idempotency_key_reused": 422,
         "if_match_malformed": 400,
@@ -77,6 +85,7 @@ def test_codes_are_a_promise() -> None:
         "leg_not_found": 422,
         "limit_exceeded": 409,
         "limit_invalid": 422,
+        "log_not_as_signed": 500,
         "method_not_allowed": 405,
         "no_rates": 409,
         "not_authenticated": 401,
@@ -87,9 +96,12 @@ def test_codes_are_a_promise() -> None:
         "notice_refused": 401,
         "outcome_unknown": 504,
         "player_not_found": 404,
+        "position_beyond_log": 404,
+        "proof_sizes_invalid": 422,
         "provider_not_found": 404,
         "quote_expired": 409,
         "quote_unavailable": 503,
+        "range_not_satisfiable": 416,
         "rate_missing": 422,
         "read_model_behind": 503,
         "refund_exceeds_capture": 409,
@@ -98,9 +110,11 @@ def test_codes_are_a_promise() -> None:
         "same_currency": 422,
         "schedule_empty": 422,
         "self_approval": 403,
+        "signing_key_not_found": 404,
         "store_unavailable": 503,
         "too_busy": 503,
         "too_contended": 409,
+        "too_many_exports": 429,
         "transaction_not_found": 404,
         "version_changed": 412,
         "version_conflict": 409,

@@ -41,7 +41,7 @@ AdjustmentRequested AdjustmentApproved AdjustmentRejected ProviderNoticeReceived
 DisputeNoticeReceived NoticeUnmatched PlayerRegistered VerificationChanged LimitSet
 InstrumentRegistered PlayerExcluded ExclusionEnded HoldPlaced HoldLifted WagerRecorded
 ProviderRegistered ProviderPaused ProviderResumed ApprovalPolicyProposed ApprovalPolicyPublished
-RateTablePublished
+RateTablePublished ProjectionCutOver
 """
 STABLE_TOPICS = STABLE_TOPICS_TEXT.split()
 

@@ -21,6 +21,7 @@ from domain.events import (
     PolicyEvent,
     ProviderEvent,
     RatesEvent,
+    ReadModelEvent,
     WagerEvent,
 )
 from domain.postings import postings
@@ -34,6 +35,7 @@ from tallystick.reference import api_page, arrows, pages
 from tests.event_samples import SAMPLES
 from tests.event_sequences import world
 
+OURS = "http://127.0.0.1:8000/"
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -109,7 +111,7 @@ def test_every_event_is_of_a_transaction_or_of_what_transactions_refer_to() -> N
         cls
         for union in (NoticeEvent, PlayerEvent, ProviderEvent, PolicyEvent)
         for cls in get_args(union)
-    } | {WagerEvent, RatesEvent}
+    } | {WagerEvent, RatesEvent, ReadModelEvent}
     of_transactions = {arrow.event for kind in arrows.MACHINES for arrow in arrows.arrows(kind)}
     assert of_transactions.isdisjoint({cls.__name__ for cls in others})
     assert of_transactions | {cls.__name__ for cls in others} == {
@@ -174,8 +176,8 @@ def test_make_targets_exist(page: Path) -> None:
 
 @every_page
 def test_commands_and_their_options_exist(page: Path) -> None:
-    for code in code_in(page.read_text()):
-        for line in re.findall(r"(?<![\w./-])(?:\.venv/bin/)?tallystick( [^\n|#]+)", code):
+    for code in code_in(page.read_text().replace("\\\n", " ")):
+        for line in re.findall(r"(?<![\w./-])(?:\.venv/bin/)?tallystick( [^\n|#>]+)", code):
             _check_command(line.split())
 
 
@@ -256,7 +258,7 @@ def test_requests_are_ones_that_the_api_takes(page: Path) -> None:
 
 def _requests(text: str) -> Iterator[tuple[str, str, list[str], object]]:
     """Method, path, names in the query and body of every `curl` that asks our own API."""
-    lines = iter(text.replace("\\\n", " ").splitlines())
+    lines = iter(text.replace("\\\n", " ").replace("$URL/", OURS).splitlines())
     for line in lines:
         if not line.lstrip().startswith("curl "):
             continue
@@ -264,7 +266,7 @@ def _requests(text: str) -> Iterator[tuple[str, str, list[str], object]]:
             line += "\n" + next(lines)
         words = shlex.split(line)
         (url,) = (word for word in words if re.match("https?://", word))
-        if not url.startswith("http://127.0.0.1:8000/"):
+        if not url.startswith(OURS):
             continue
         body = json.loads(words[words.index("-d") + 1]) if "-d" in words else None
         posted = any("Idempotency-Key:" in word for word in words)

@@ -1,14 +1,28 @@
 """What a story says of each event, for people."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from domain.accounts import available
 from domain.counters import instrument_counter, limit_counters
 from domain.events import Count, LedgerEvent
 from replay import saying
+from replay.seen import (
+    Agreed,
+    Approvals,
+    Balance,
+    Health,
+    Heard,
+    PolicyInForce,
+    RatesInForce,
+    Saw,
+    Score,
+    Standing,
+)
 from tests.event_samples import AT, PLAYER_ID, SAMPLES, VARIANTS, sparse
 
 REFUND = "cccccccc-dddd-4eee-8fff-000000000000"
@@ -101,3 +115,90 @@ def test_every_counter_of_every_event_can_be_told() -> None:
     assert told
     assert not any(str(PLAYER_ID) in line for line in told)
     assert not [line for e in SAMPLES for line in saying.counted(msgspec.to_builtins(sparse(e)))]
+
+
+# --- what was seen ------------------------------------------------------------------------------
+
+SAW = Saw(
+    position=41,
+    balances=(
+        Balance(account=available(PLAYER_ID, "EUR"), balance_minor=1_050),
+        Balance(account="house:fees:JPY", balance_minor=-7),
+    ),
+    player=Standing(
+        verification="full",
+        jurisdiction=None,
+        holds=("aml", "fraud"),
+        excluded=True,
+        excluded_until=AT,
+    ),
+    score=Score(score=72, high=("velocity",), ruleset="rules-3", position=38),
+    approvals=Approvals(
+        screened=True,
+        required=(("fraud", "finance"), ("compliance",)),
+        given=(
+            Agreed(person="ann", role="finance", at=AT, counted=True, problems=()),
+            Agreed(person="ben", role="fraud", at=AT, counted=False, problems=("expired",)),
+        ),
+        missing=(("compliance",),),
+    ),
+    providers=(
+        Health(
+            provider="acme",
+            registered=True,
+            paused=True,
+            since=AT,
+            reason="timeouts",
+            recent=3,
+            recent_by_status={"paid": 2, "failed": 1},
+        ),
+    ),
+    policy=PolicyInForce(policy="policy-2", since=AT, position=9),
+    rates=RatesInForce(table="ecb-2026-11-20", as_of="2026-11-20", position=3),
+)
+
+
+def test_what_was_seen_is_said_subject_by_subject() -> None:
+    assert list(saying.seen(SAW)) == [
+        "balance: available 10.50 EUR, house:fees -7 JPY",
+        f"player: verified full, no jurisdiction, excluded until {AT:%Y-%m-%d %H:%M}, "
+        "holds: aml, fraud",
+        "score: 72 by rules-3, high: velocity (position 38)",
+        "agreed: ann as finance, ben as fraud (does not count: expired); still takes compliance",
+        f"provider: acme: paused since {AT:%Y-%m-%d %H:%M} (timeouts); last 3: 2 paid, 1 failed",
+        f"policy: policy-2 since {AT:%Y-%m-%d %H:%M}",
+        "rates: ecb-2026-11-20, of 2026-11-20",
+    ]
+
+
+def test_what_was_not_there_is_not_made_up() -> None:
+    nothing = replace(
+        SAW,
+        balances=(),
+        player=None,
+        score=None,
+        approvals=Approvals(screened=False, required=(), given=(), missing=()),
+        providers=(),
+        policy=PolicyInForce(policy="default-1", since=None, position=None),
+        rates=None,
+    )
+    assert list(saying.seen(nothing)) == [
+        "score: none",
+        "agreed: nobody yet; not screened yet",
+        "policy: default-1",
+    ]
+
+
+def test_a_recorded_notice_is_recognised_by_its_digest() -> None:
+    answer = Heard(
+        source="answer",
+        means="accepted",
+        decline_code=None,
+        raw_code=None,
+        notice_position=None,
+        message_id=None,
+        raw_digest=None,
+    )
+    assert saying.heard(None) == saying.heard(answer) == ""
+    notice = replace(answer, notice_position=7, message_id="msg_1", raw_digest="ab12")
+    assert saying.heard(notice) == "notice msg_1 at position 7, body sha256 ab12"

@@ -1,0 +1,1 @@
+"""Case bundles: what somebody outside needs to see a case, and to check it without us."""

@@ -1,0 +1,21 @@
+"""Exports asked for through the API."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+_SQL = Path(__file__).parents[1] / "0005_export_jobs.sql"
+
+
+def upgrade() -> None:
+    # Without parameters, so that a percent sign in the file is a percent sign.
+    op.get_bind().exec_driver_sql(
+        _SQL.read_text(encoding="utf-8"), execution_options={"no_parameters": True}
+    )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("The log is append-only: go back by restoring a backup.")
