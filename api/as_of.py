@@ -15,14 +15,19 @@ from api import declared
 from api.errors import FieldError, RequestInvalid
 from api.paging import PageParameters, Parameters
 from api.services import ReadConnection
-from tallystick.eventstore.positions import AsOf, AsOfError, AsOfInFuture, AsOfInvalid
+from tallystick.eventstore.positions import (
+    AsOf,
+    AsOfError,
+    AsOfInFuture,
+    AsOfInvalid,
+    instant_named,
+)
 from tallystick.eventstore.positions import resolve_async as resolve
 
 AS_OF_HEADER: Final = "Tallystick-As-Of"
 INSTANT_HEADER: Final = "Tallystick-As-Of-Instant"
 EMPTY_HEADER: Final = "Tallystick-Empty-Because"
 
-_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt].*", re.ASCII)
 _LONG_NUMBER: Final = re.compile(r"\d{13,}", re.ASCII)
 """Nothing of the log is as far as that, but a card number is as long."""
 
@@ -114,7 +119,7 @@ async def asked_about(
         raise type(error)(_without(text, str(error))) from error
     if min_position is not None and min_position > found.position:
         raise RequestInvalid([_contradicts(found)])
-    given = _instant(text)
+    given = instant_named(text)
     return Then(
         position=found.position, instant=given or found.recorded_at, by_instant=given is not None
     )
@@ -137,15 +142,3 @@ def _contradicts(found: AsOf) -> FieldError:
 def _without(text: str, detail: str) -> str:
     """What was sent is not shown, as in every problem: it may be anything."""
     return _LONG_NUMBER.sub("…", detail.replace(repr(text), "as_of"))
-
-
-def _instant(text: str) -> datetime | None:
-    """In UTC, of a text that has been understood; None where it is none."""
-    if _INSTANT.fullmatch(text) is None:
-        return None
-    given = datetime.fromisoformat(text.upper())
-    try:
-        return given.astimezone(UTC)
-    except OverflowError:  # beyond the calendar in UTC
-        limit = datetime.min if given.year == 1 else datetime.max  # noqa: DTZ901
-        return limit.replace(tzinfo=UTC)

@@ -26,6 +26,7 @@ router = APIRouter(
 )
 
 _TEXT: Final = "text/plain"
+_JSON: Final = "application/json"
 _AS_TEXT: Final = {
     "description": "The checkpoint; with `Accept: text/plain` the signed note itself.",
     "content": {_TEXT: {"schema": {"type": "string"}}},
@@ -157,6 +158,11 @@ def get_checkpoint(
 
 
 def _answer(request: Request, checkpoint: StoredCheckpoint) -> Response | CheckpointShown:
-    if _TEXT in request.headers.get("accept", ""):
+    if _prefers_text(request.headers.get("accept", "")):
         return Response(checkpoint.note, media_type=_TEXT)
     return CheckpointShown.of(checkpoint)
+
+
+def _prefers_text(accept: str) -> bool:
+    """Whether text is asked for, and JSON is not: clients that take either name both."""
+    return _TEXT in accept and _JSON not in accept

@@ -73,6 +73,12 @@ def commands(folder: Path, small: int) -> Iterator[tuple[str, Sequence[str]]]:
         yield f"replay the archive: {engine}", ["archive", "replay", archive, *workers, "--json"]
 
 
+def workers_of(answer: Any) -> Iterator[float]:
+    """What workers elsewhere, whom nobody here can watch, say of themselves."""
+    for worker in answer.get("workers", ()) if isinstance(answer, dict) else ():
+        yield worker["peak_memory_mb"]
+
+
 def run(name: str, arguments: Sequence[str], events: int, environment: dict[str, str]) -> Run:
     """Run a command, and watch the memory of every process it starts."""
     began = monotonic()
@@ -88,12 +94,13 @@ def run(name: str, arguments: Sequence[str], events: int, environment: dict[str,
     elapsed_s = monotonic() - began
     lines = output.decode().splitlines()
     answer = json.loads(lines[-1]) if lines else None
+    most_mb = max([*peak_mb.values(), *workers_of(answer)], default=0)
     return Run(
         command=name,
-        ok=process.returncode == 0 and max(peak_mb.values(), default=0) < MEMORY_MAX_MB,
+        ok=process.returncode == 0 and most_mb < MEMORY_MAX_MB,
         events_per_s=round(events / elapsed_s),
         elapsed_s=round(elapsed_s, 1),
-        peak_memory_mb=max(peak_mb.values(), default=0),
+        peak_memory_mb=most_mb,
         answer=answer,
     )
 
@@ -152,10 +159,13 @@ def main() -> int:
             follow(settings)
             environment = {"TALLYSTICK_DATA": str(settings.data)}
             runs = []
-            for command, arguments in commands(folder, min(SMALL_SET_EVENTS, options.events)):
+            small = min(SMALL_SET_EVENTS, options.events)
+            for command, arguments in commands(folder, small):
                 if command == "sign" or command.startswith(options.only or ""):
-                    runs.append(run(command, arguments, options.events, environment))
-                    show(runs[-1:], header=False, as_json=False) if not options.json else None
+                    events = small if " xlsx" in command else position(settings)
+                    runs.append(run(command, arguments, events, environment))
+                    if not options.json:
+                        show(runs[-1:], header=False, as_json=False)
         finally:
             embedded.stop(settings)
     show(runs, header=True, as_json=options.json)

@@ -2,7 +2,11 @@
 
 W6  from the database and from the archive, by one process and by two, in events per second,
     beside PostgreSQL's own COPY of the same rows in the same order, and beside the library's
-    application reading and decoding its notification log
+    application reading and decoding its notification log: once of its own tiny aggregates, once
+    of our events, byte for byte as we store them
+
+The library's mapper and JSON transcoder make of our events an object with plain values: texts and
+numbers, where ours have instants, amounts and ids. It folds nothing.
 
 Two processes include the seconds that they take to start. Folding from the database, each of two
 processes reads the streams of its half. Peak memory is of the process that folds: rows are kept,
@@ -23,6 +27,9 @@ from _generate import generate
 from _measure import Result, arguments, configuration, fresh_ledger, in_turn, show
 from append import Counter, library_application
 from eventsourcing.application import Application
+from eventsourcing.domain import DomainEvent
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.utils import register_topic
 
 from projections.history import HISTORY
 from projections.read_model import Recorded, Rows, types_ignored
@@ -34,7 +41,7 @@ from replay.engines import Engine, Processes, Serial
 from replay.log import Raw
 from tallystick.config import Settings
 from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode_stored
+from tallystick.eventstore.codec import TOPICS, decode_stored
 from tallystick.eventstore.database import Role
 from tallystick.progress import peak_memory_mb
 
@@ -122,6 +129,32 @@ def fill_library(application: Application[UUID]) -> None:
         application.save(*counters)
 
 
+class SameEvents(Application[UUID]):
+    """Has its own tables, with what we store."""
+
+
+def library_with_ours(settings: Settings, like: Application[UUID]) -> Application[UUID]:
+    """The library's application over the last LIBRARY_EVENTS of our events, as we store them."""
+    for topic in TOPICS.values():
+        register_topic(topic, type(topic, (DomainEvent,), {}))
+    application = SameEvents(env=dict(like.env))
+    with log.snapshot(database.conninfo(settings, Role.READER)) as connection:
+        after = log.head(connection).position - LIBRARY_EVENTS
+        for page in log.pages(connection, after=after, page_events=SAVED_AT_ONCE):
+            application.recorder.insert_events(
+                [
+                    StoredEvent(
+                        originator_id=log.stream_id(raw),
+                        originator_version=raw.version,
+                        topic=raw.topic,
+                        state=raw.state,
+                    )
+                    for raw in page
+                ]
+            )
+    return application
+
+
 def library_rate(application: Application[UUID]) -> float:
     """Events per second that the library's application reads from its own log, and decodes."""
     began, done, start = perf_counter(), 0, 1
@@ -142,7 +175,10 @@ def main() -> None:
         manifest = archive(conninfo, Path(folder))
         library = library_application(settings)
         fill_library(library)
-        results, peaks_mb = _measured(settings, Path(folder), manifest, library, options.rounds)
+        ours = library_with_ours(settings, library)
+        results, peaks_mb = _measured(
+            settings, Path(folder), manifest, (library, ours), options.rounds
+        )
         config = configuration(
             settings,
             events=manifest.position,
@@ -152,6 +188,7 @@ def main() -> None:
             peak_memory_mb=peaks_mb,
         )
         library.close()
+        ours.close()
     show("replay", config, results, as_json=options.json)
 
 
@@ -159,7 +196,7 @@ def _measured(
     settings: Settings,
     folder: Path,
     manifest: layout.Manifest,
-    library: Application[UUID],
+    libraries: tuple[Application[UUID], Application[UUID]],
     rounds: int,
 ) -> tuple[list[Result], dict[str, float]]:
     conninfo, events = database.conninfo(settings, Role.READER), manifest.position
@@ -181,15 +218,20 @@ def _measured(
             return lambda: folding_rate(engine, function, parts, events, noted)
 
         measures = [measure(source, n) for source in ("database", "archive") for n in (1, PARTS)]
-        *ours, copy, theirs = in_turn(
+        *ours, copy, tiny, same = in_turn(
             rounds,
             *measures,
             lambda: copy_rate(conninfo, events),
-            lambda: library_rate(library),
+            *(partial(library_rate, library) for library in libraries),
         )
+    baselines = (
+        ("COPY, binary", copy),
+        ("the library, tiny events", tiny),
+        ("the library, our stored bytes", same),
+    )
     lines = [
         Result(workload=name, ours=rate, baseline=base, baseline_name=what, unit="events/s")
-        for what, base in (("COPY, binary", copy), ("the library's reading", theirs))
+        for what, base in baselines
         for name, rate in zip(peaks, ours, strict=True)
     ]
     return lines, {name: max(noted) for name, noted in peaks.items()}

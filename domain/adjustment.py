@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -26,6 +26,7 @@ from domain.events import (
     Move,
 )
 from domain.money import InvalidMoney, Money, transaction_amount
+from domain.replacing import replace
 from domain.resolution import Proposal
 
 DECIDING_ROLES = ("compliance",)

@@ -5,7 +5,7 @@ conversion at once; where a provider does, what it reports is decided in `conver
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -35,6 +35,7 @@ from domain.money import Money
 from domain.outcomes import Evidence, Outcome, ReviewReason
 from domain.provider import Provider
 from domain.rates import Rounding, quote_amounts
+from domain.replacing import replace
 from domain.resolution import Proposal
 
 QUOTE_SECONDS: Final = 300

@@ -4,7 +4,7 @@ What the provider reports is decided in `deposit_reports.py`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 from uuid import UUID
@@ -44,6 +44,7 @@ from domain.money import Money
 from domain.outcomes import Evidence, Outcome, ReviewReason, Standing
 from domain.player import Player
 from domain.provider import Provider
+from domain.replacing import replace
 from domain.resolution import Proposal
 
 

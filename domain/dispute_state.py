@@ -4,7 +4,7 @@ What we decide is in `dispute.py`; what the provider reports is decided in `disp
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -35,6 +35,7 @@ from domain.outcomes import (
     DisputeStage,
     Standing,
 )
+from domain.replacing import replace
 from domain.resolution import Proposal
 
 STAGES = tuple(DisputeStage)

@@ -5,7 +5,7 @@ leg a report is about. A number that was never sent is used again by the same le
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -32,6 +32,7 @@ from domain.events import (
 )
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome
+from domain.replacing import replace
 from domain.resolution import Proposal
 
 LegEvent = (

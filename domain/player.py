@@ -4,7 +4,7 @@ Deposit limits are decided in `limits.py`, holds in `holds.py`; their state is h
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -24,6 +24,7 @@ from domain.events import (
     PlayerRegistered,
     VerificationChanged,
 )
+from domain.replacing import replace
 
 
 class Verification(StrEnum):

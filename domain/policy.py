@@ -4,7 +4,7 @@ One person proposes terms, another publishes them; every screening names the ver
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, assert_never
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -25,6 +25,7 @@ from domain.events import (
     PolicyEvent,
 )
 from domain.money import InvalidMoney, exponent
+from domain.replacing import replace
 
 APPROVERS: Final = frozenset({"fraud", "finance", "compliance"})
 """Roles a policy may ask for, and whose people may propose one."""

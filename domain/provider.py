@@ -1,7 +1,7 @@
 """Provider: state · decisions · evolve. Which payment service providers may be used, and how."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -10,6 +10,7 @@ from domain.attempts import EXPIRY_SECONDS, POLL_DELAYS_SECONDS
 from domain.commands import Command, remember, repeated
 from domain.errors import NothingToChange, ScheduleEmpty
 from domain.events import ProviderEvent, ProviderPaused, ProviderRegistered, ProviderResumed
+from domain.replacing import replace
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:tallystick:provider")
 

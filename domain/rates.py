@@ -7,7 +7,7 @@ step, with the rounding rule named.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
@@ -25,6 +25,7 @@ from domain.errors import (
 )
 from domain.events import Rate, RatesEvent, RateTablePublished
 from domain.money import Money, exponent, transaction_amount
+from domain.replacing import replace
 
 RATE_TERM_MAX: Final = 2**63 - 1
 """Largest numerator or denominator of a rate: what a signed 64-bit column holds."""

@@ -4,7 +4,7 @@ Decisions of people are in `refund.py`, reports of providers in `refund_reports.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -32,6 +32,7 @@ from domain.events import (
 )
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome
+from domain.replacing import replace
 from domain.resolution import Proposal
 from domain.roles import Groups
 

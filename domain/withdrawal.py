@@ -7,7 +7,7 @@ follows from them, see `withdrawal_status.py`. Decisions of people are in
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 from uuid import UUID
@@ -46,6 +46,7 @@ from domain.events import (
 from domain.legs import Leg, LegEvent, LegStatus, evolve_leg, leg_of, planned
 from domain.money import Money
 from domain.outcomes import Evidence
+from domain.replacing import replace
 from domain.resolution import Proposal
 from domain.roles import Groups
 from domain.withdrawal_status import WithdrawalStatus, status_of

@@ -5,7 +5,7 @@ may have left is never sent again: a report about an earlier attempt, or two dif
 outcomes, stops the leg until a person has looked.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID
@@ -34,6 +34,7 @@ from domain.legs import Leg, LegStatus, find_leg, leg_about, net_counts, taken
 from domain.money import Money
 from domain.outcomes import DeclineCode, Disposition, Evidence, Outcome, ReviewReason, Source
 from domain.provider import Provider
+from domain.replacing import replace
 from domain.resolution import move, propose_or_agree
 from domain.withdrawal import Withdrawal, WithdrawalStatus
 

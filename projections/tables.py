@@ -41,43 +41,41 @@ class NotInstalled(Exception):
     """A read model has no tables in this database; `install` creates them."""
 
 
-def install(owner_conninfo: str, models: Iterable[ReadModel], *, with_indexes: bool = True) -> None:
-    """Create what is missing, at position 0; what exists is left alone.
-
-    `with_indexes=False` is for a rebuild, which is quicker when `create_indexes` comes last.
-    """
+def install(owner_conninfo: str, models: Iterable[ReadModel]) -> None:
+    """Create what is missing, at position 0; what exists is left alone."""
     with psycopg.connect(owner_conninfo) as connection:
         take_turns_installing(connection)
         for model in models:
             if not exists(connection, schema_of(model)):
-                _create(connection, model, with_indexes=with_indexes)
-
-
-def create_indexes(owner_conninfo: str, model: ReadModel) -> None:
-    """The indexes of a model installed without them, and the planner's statistics."""
-    with psycopg.connect(owner_conninfo) as connection:
-        create_indexes_in(connection, model, schema_of(model))
+                _create(connection, model)
 
 
 def create_indexes_in(connection: Connection[TupleRow], model: ReadModel, schema: str) -> None:
-    """As `create_indexes`, of tables that are in `schema`, in the transaction that is open."""
+    """The indexes of tables in `schema`, and the planner's statistics, in the open transaction.
+
+    A rebuild is quicker when they come last.
+    """
+    _index(connection, model, schema)
+    for table in model.tables:
+        analyse = sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table.name))
+        connection.execute(analyse)
+
+
+def _index(connection: Connection[TupleRow], model: ReadModel, schema: str) -> None:
     _within(connection, schema)
     connection.execute(model.indexes.encode())
-    for table in model.tables:
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.name)))
     _within(connection, "public")
 
 
-def create_tables_in(
-    connection: Connection[TupleRow], model: ReadModel, schema: str, *, with_indexes: bool
-) -> None:
-    """Make `schema` with the model's tables, for all roles, in the transaction that is open."""
+def create_tables_in(connection: Connection[TupleRow], model: ReadModel, schema: str) -> None:
+    """Make `schema` with the model's tables, for all roles, in the transaction that is open.
+
+    They have no indexes but those of their keys.
+    """
     name = sql.Identifier(schema)
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
     _within(connection, schema)
     connection.execute(model.ddl.encode())
-    if with_indexes:
-        connection.execute(model.indexes.encode())
     connection.execute(sql.SQL(_GRANTS).format(name))
     _within(connection, "public")
 
@@ -123,8 +121,10 @@ def schema_seen(connection: Connection[TupleRow], model: ReadModel) -> str:
     raise NotInstalled(f"{model.name} was rebuilt meanwhile: look again")
 
 
-def _create(connection: Connection[TupleRow], model: ReadModel, *, with_indexes: bool) -> None:
-    create_tables_in(connection, model, schema_of(model), with_indexes=with_indexes)
+def _create(connection: Connection[TupleRow], model: ReadModel) -> None:
+    create_tables_in(connection, model, schema_of(model))
+    # No statistics yet: plans made for tables that are known to be empty would be kept too long.
+    _index(connection, model, schema_of(model))
     connection.execute(
         """
         INSERT INTO read_models AS kept (name, version, position) VALUES (%s, %s, 0)

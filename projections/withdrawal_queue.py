@@ -48,9 +48,10 @@ CREATE TABLE cases (
 ) WITH (fillfactor = 80);
 """
 
+# The queue of then asks what has changed since: of a moment not long ago that is on few pages.
 INDEXES = """
 CREATE INDEX ON cases (waiting_since, id) WHERE waiting_as IS NOT NULL;
-CREATE INDEX ON cases (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX ON cases USING brin (position) WITH (pages_per_range = 16, autosummarize = on);
 """
 
 

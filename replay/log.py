@@ -76,6 +76,8 @@ def snapshot(conninfo: str, exported: str | None = None) -> Iterator[Connection[
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         connection.execute("SET statement_timeout = 0")
+        # A database or role may prefer another style, which the driver cannot read.
+        connection.execute("SET DateStyle = 'ISO'; SET client_encoding = 'UTF8'")
         connection.commit()
         # Begun here, so that a block `with connection.transaction()` of whoever reads is within it:
         # the first of them would otherwise be all of it, and the next one see another moment.

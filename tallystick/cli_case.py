@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from replay import log
+from replay.case.folder import FolderTaken
 from replay.case.streams import Case, CaseKind, Unreadable
-from replay.case.write import CaseManifest, FolderTaken, NoCheckpoint, write_case
+from replay.case.write import CaseManifest, NoCheckpoint, write_case
 from replay.nothing import Nothing
 from tallystick import cli_db
 from tallystick.as_of import AsOfOption, moment
@@ -65,7 +66,9 @@ def case(
         cli_db.report(problem)
     except (AsOfError, FolderTaken, NoCheckpoint, Nothing, Unreadable) as error:
         _fail(str(error), json=json)
-    except (InvalidKey, OSError, Refused, SignerBusy) as error:
+    except OSError as error:
+        _fail(f"the case cannot be written, and nothing of it was left: {error}", json=json)
+    except (InvalidKey, Refused, SignerBusy) as error:
         _fail(f"the case cannot be signed: {str(error) or type(error).__doc__}", json=json)
     if json:
         print(json_format.dumps(_as_json(made)))

@@ -1,7 +1,6 @@
 """`tallystick verify`: is the log as it was written, and does everything else follow from it?"""
 
 import json as json_format
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from projections.registry import READ_MODELS
 from replay import verify as verification
-from replay.verify import PartResult, Verification
+from replay.verify import CORE_PARTS, Verification
 from tallystick import cli_db
 from tallystick.checkpoints.keys import verifying_keys
 from tallystick.checkpoints.note import InvalidKey, Verifier
@@ -42,7 +41,11 @@ def verify(
         int | None, typer.Option("--to", min=1, help="Check the log up to this position.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes to share the work; default: one per core.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes to share the work; default: one per core, for a short log one.",
+        ),
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
@@ -77,7 +80,7 @@ def verify(
                 parts=only or None,
                 verifiers=_verifiers(settings, key),
                 notes=[*_own_note(settings), *(file.read_text() for file in checkpoint or ())],
-                jobs=jobs or os.cpu_count() or 1,
+                jobs=jobs,
                 first=first,
                 last=last,
             )
@@ -101,9 +104,14 @@ def _verifiers(settings: Settings, keys: Sequence[str] | None) -> list[Verifier]
 
 
 def _own_note(settings: Settings) -> list[str]:
-    """What the signer of this machine signed last: it keeps that outside the database."""
-    state = StateFile.of(settings).peek()
-    return [state.checkpoint.note] if state is not None else []
+    """What the signer of this machine signed last: it keeps that outside the database.
+
+    Not what a key has signed that was retired since: events were lost, and everybody was told.
+    """
+    state, keys = StateFile.of(settings).peek(), verifying_keys(settings)
+    if state is None or (keys and state.checkpoint.key != keys[0].id):
+        return []
+    return [state.checkpoint.note]
 
 
 def _fail(message: str, *, json: bool) -> NoReturn:
@@ -144,11 +152,12 @@ def _show(found: Verification) -> None:
             f"[red]Not as recorded.[/red] {found.problems_found} problems in {found.events}"
             f" events; the first is at position {found.first_bad_position}."
         )
-    console.print(_parts(found.parts))
+    console.print(_parts(found))
     console.print(_of_checkpoints(found))
+    shared = "one process" if found.jobs == 1 else f"{found.jobs} processes"
     console.print(
         f"Root after position {found.position}: {found.root}\n"
-        f"{found.elapsed_s} s, {found.events_per_s:,.0f} events/s, {found.jobs} processes,"
+        f"{found.elapsed_s} s, {found.events_per_s:,.0f} events/s, {shared},"
         f" at most {found.peak_memory_mb:,.0f} MB in one.",
         style="dim",
     )
@@ -156,13 +165,15 @@ def _show(found: Verification) -> None:
         _show_problems(console, found)
 
 
-def _parts(parts: Sequence[PartResult]) -> Table:
+def _parts(found: Verification) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("part", "", "checked"):
         table.add_column(heading, overflow="fold")
-    for part in parts:
+    for part in found.parts:
         checked = ", ".join(f"{number:,} {what}" for what, number in part.checked.items() if number)
         said = "[green]agrees[/green]"
+        if part.part not in CORE_PARTS and part.checked.get("events", 0) < found.position:
+            said += f", up to position {part.checked.get('events', 0):,}: it is behind"
         if not part.ok:
             said = f"[red]{part.problems_found} problems from {part.first_bad_position}[/red]"
         table.add_row(part.part, said, checked)
@@ -179,6 +190,8 @@ def _of_checkpoints(found: Verification) -> str:
     newest = "none of them agrees with the log"
     if checked.newest is not None:
         newest = f"up to position {checked.newest} the log is what was signed"
+    if not checked.signatures:
+        newest += " (if those are the signer's: no key is known here, and --key names one)"
     return (
         f"{checked.stored:,} stored checkpoints and {checked.brought} from outside,"
         f" {checked.signatures:,} signatures checked: {newest}."

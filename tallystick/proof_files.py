@@ -3,6 +3,7 @@
 Hashes are lower-case hexadecimal, those of a path from the leaf up.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -215,10 +216,13 @@ def _unsigned(signed: Sequence[str], which: str = "") -> list[str]:
 
 
 def _leaf_of(position: int, event: Mapping[str, Any]) -> bytes:
-    stream = UUID(str(event["stream"])).bytes
-    topic, state = str(event["topic"]).encode(), str(event["state"]).encode()
     version, at_us = _size(event, "version"), event["recorded_at_us"]
-    return leaf_hash(position, stream, version, topic, int(at_us), state)
+    try:
+        stream = UUID(str(event["stream"])).bytes
+        topic, state = str(event["topic"]).encode(), str(event["state"]).encode()
+        return leaf_hash(position, stream, version, topic, int(at_us), state)
+    except (ValueError, struct.error) as error:
+        raise ProofWrong(f"the event in the file is none: {error}") from error
 
 
 def _kind(proof: Any) -> str:

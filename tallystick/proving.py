@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool
 from tallystick.checkpoints import recomputing, signers, store
 from tallystick.checkpoints.signers import KnownSigner
 from tallystick.checkpoints.store import StoredCheckpoint
-from tallystick.eventstore.merkle import EMPTY_ROOT, leaf_hash
+from tallystick.eventstore.merkle import EMPTY_ROOT
 from tallystick.eventstore.proofs import (
     InvalidProof,
     check_consistency,
@@ -32,7 +32,6 @@ from tallystick.eventstore.proofs import (
 from tallystick.eventstore.stored_hashes import HashesMissing, StoredHashes
 
 CONNECTIONS_MAX: Final = 8
-_MICROSECONDS_1970_TO_2000: Final = 946_684_800_000_000
 
 _EVENT = """
 SELECT uuid_send(originator_id), originator_version, topic, timestamptz_send(recorded_at), state,
@@ -308,10 +307,13 @@ def _event(connection: psycopg.Connection[Any], position: int) -> tuple[ProvedEv
     if row is None:
         raise LogNotAsSigned(f"There is no event at position {position}.")
     stream, version, topic, recorded, state, leaf = row
-    at_us = int.from_bytes(recorded, "big", signed=True) + _MICROSECONDS_1970_TO_2000
-    event = ProvedEvent(
-        stream=stream, version=version, topic=topic, recorded_at_us=at_us, state=state
-    )
-    if leaf_hash(position, stream, version, topic.encode(), at_us, state) != leaf:
+    if recomputing.leaf_of(position, stream, version, topic.encode(), recorded, state) != leaf:
         raise LogNotAsSigned(f"The event at position {position} was altered.")
+    event = ProvedEvent(
+        stream=stream,
+        version=version,
+        topic=topic,
+        recorded_at_us=recomputing.recorded_at_us(recorded),
+        state=state,
+    )
     return event, leaf

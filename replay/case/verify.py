@@ -134,7 +134,7 @@ def parse_key(text: str, file: str = "") -> Key:
 
 
 def name_is_right(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(c.isspace() for c in name)
+    return bool(name) and not any(c == "+" or c.isspace() or c < " " or c == "\x7f" for c in name)
 
 
 def unbase64(text: str) -> bytes:

@@ -7,7 +7,6 @@ checkpoint is the same bytes.
 
 import json
 import shutil
-import zipfile
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from psycopg.rows import TupleRow
 from domain.events import LedgerEvent
 from replay import log
 from replay.case import verify
+from replay.case.folder import appearing, refuse_taken, zip_folder
 from replay.case.proof import proof_of
 from replay.case.readme import readme
 from replay.case.statement import Statement
@@ -39,7 +39,6 @@ from tallystick.progress import Report
 
 PAGE_EVENTS: Final = 2_000
 MANIFEST_HEADER: Final = "case-bundle"
-_ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _COVERING: Final = """
 SELECT size, root, note FROM ledger_checkpoints WHERE size >= %s AND key = %s ORDER BY size LIMIT 1
 """
@@ -48,10 +47,6 @@ _KEPT: Final = "SELECT account, balance, position FROM ledger_accounts WHERE acc
 
 class NoCheckpoint(LookupError):
     """No checkpoint of this key covers the case, and none can be signed; the message says why."""
-
-
-class FolderTaken(FileExistsError):
-    """There is something at the place where the bundle is to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +106,17 @@ def write_case(
         Unreadable: what is stored is not what was recorded.
     """
     archive = folder.with_name(f"{folder.name}.zip") if zipped else None
-    _refuse_taken(folder, archive)
+    refuse_taken(folder, archive)
     with (
         _covered_snapshot(conninfo, case, signer, as_of, sign_now) as (connection, covered),
-        _appearing(folder) as partial,
+        appearing(folder) as partial,
     ):
         statement = _write_files(connection, case, covered, signer, partial, on_progress)
         _write_stories(conninfo, case, covered, statement, partial)
         files = _sign_manifest(partial, signer)
         _check(partial, signer)
     if archive is not None:
-        _zip(folder, archive)
+        zip_folder(folder, archive)
     return CaseManifest(
         case=case,
         folder=folder,
@@ -372,37 +367,3 @@ def _write(path: Path, text: str) -> None:
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-def _refuse_taken(folder: Path, archive: Path | None) -> None:
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise FolderTaken(f"{folder} is not a folder: name another")
-    if folder.exists() and any(folder.iterdir()):
-        raise FolderTaken(f"{folder} is not empty: name another folder, or empty this one")
-    if archive is not None and archive.exists():
-        raise FolderTaken(f"{archive} exists: name another folder, or move it away")
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder beside it, which takes its place once everything is in it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _zip(folder: Path, archive: Path) -> None:
-    partial = archive.with_name(f".{archive.name}.partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as made:
-        for path in sorted(folder.iterdir()):
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.name}", _ZIP_TIME)
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            with made.open(entry, "w", force_zip64=True) as target, path.open("rb") as source:
-                shutil.copyfileobj(source, target)
-    partial.replace(archive)

@@ -55,7 +55,7 @@ def build_as_of(
             with connection.transaction():
                 if state is not None:
                     states.end(connection, state)
-                create_tables_in(connection, model, schema, with_indexes=False)
+                create_tables_in(connection, model, schema)
                 state = states.begin(connection, schema, model.version, None)
         if state.phase is not Phase.KEPT:
             filler = Filler(conninfo_writer, Building(model, schema), stretch_events=stretch_events)

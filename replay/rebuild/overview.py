@@ -9,7 +9,7 @@ from psycopg import Connection
 from projections.read_model import ReadModel, schema_of
 from replay.rebuild import schemas
 from replay.rebuild import state as states
-from replay.rebuild.state import Phase, State
+from replay.rebuild.state import Phase, RebuildRunning, State
 
 _UNFINISHED: Final = "{}_v[0-9]+_(next|old_[0-9a-f]{{8}})"
 _VERSION: Final = "{}_v[0-9]+"
@@ -52,7 +52,19 @@ def prune(connection: Connection[Any], models: Sequence[ReadModel]) -> dict[str,
     `connection` is the owner's, in autocommit.
     """
     dropped: dict[str, str | None] = {}
-    for one in superfluous(connection, models):
+    for model in models:
+        try:
+            # What is superfluous now may be what a rebuild that begins now fills.
+            with states.alone(connection, model.name):
+                dropped |= _pruned(connection, model)
+        except RebuildRunning as error:
+            dropped |= {one.schema: str(error) for one in superfluous(connection, [model])}
+    return dropped
+
+
+def _pruned(connection: Connection[Any], model: ReadModel) -> dict[str, str | None]:
+    dropped: dict[str, str | None] = {}
+    for one in superfluous(connection, [model]):
         dropped[one.schema] = schemas.drop(connection, one.schema)
         if dropped[one.schema] is None:
             connection.execute(

@@ -175,7 +175,7 @@ class _Run:
                 f"{next_schema(model)} is in the way: {self._found.left[next_schema(model)]}"
             )
         with connection.transaction():
-            create_tables_in(connection, model, next_schema(model), with_indexes=False)
+            create_tables_in(connection, model, next_schema(model))
             return states.begin(connection, model.name, model.version, self._answering())
 
     def _answering(self) -> int | None:

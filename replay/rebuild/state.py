@@ -18,6 +18,8 @@ _LOCK_SECONDS = 2.0
 _LOCK_REBUILD = 7_236
 """First key of the advisory lock; the second is the hash of the target."""
 
+_RUNNING: Final = "{} is being rebuilt by somebody else: see --status"
+
 OWNER_SETTINGS: Final = (
     # Rows and checkpoint are lost together or not at all; the switch waits for the disk.
     "SET synchronous_commit TO off",
@@ -98,9 +100,23 @@ def locked(owner_conninfo: str, target: str) -> Iterator[Connection[Any]]:
         deadline = monotonic() + _LOCK_SECONDS
         while not _is_alone(connection, target):
             if monotonic() > deadline:
-                raise RebuildRunning(f"{target} is being rebuilt by somebody else: see --status")
+                raise RebuildRunning(_RUNNING.format(target))
             sleep(0.1)
         yield connection
+
+
+@contextmanager
+def alone(connection: Connection[Any], target: str) -> Iterator[None]:
+    """Meanwhile, nobody else may work on the target. `connection` is in autocommit.
+
+    Raises:
+        RebuildRunning: somebody else does.
+    """
+    if not _is_alone(connection, target):
+        raise RebuildRunning(_RUNNING.format(target))
+    yield
+    unlock = "SELECT pg_advisory_unlock(%s, hashtext(%s))"
+    connection.execute(unlock, [_LOCK_REBUILD, target])
 
 
 def _is_alone(connection: Connection[Any], target: str) -> bool:

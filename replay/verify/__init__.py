@@ -1,5 +1,6 @@
 """Verify: is the log as it was written, and does everything else follow from it?"""
 
+from replay.verify.findings import CORE_PARTS as CORE_PARTS
 from replay.verify.findings import PROBLEMS_MAX as PROBLEMS_MAX
 from replay.verify.findings import CheckpointsChecked as CheckpointsChecked
 from replay.verify.findings import PartResult as PartResult

@@ -5,6 +5,7 @@ read model from the stored bytes, and compares. All of it sees one moment of the
 many processes share the work, and memory does not grow with the log.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -49,6 +50,9 @@ from replay.verify.tasks import (
 from tallystick.checkpoints.note import Verifier
 from tallystick.progress import peak_memory_mb
 
+SHARED_EVENTS_MIN = 50_000
+"""A shorter log is checked in less time than it takes to start processes."""
+
 _LOOKS_MAX = 3
 
 Progress = Callable[[int, int], None]
@@ -76,7 +80,7 @@ def verify(
     parts: Collection[str] | None = None,
     verifiers: Sequence[Verifier] = (),
     notes: Sequence[str] = (),
-    jobs: int = 1,
+    jobs: int | None = 1,
     first: int | None = None,
     last: int | None = None,
 ) -> Verification:
@@ -86,7 +90,8 @@ def verify(
         parts: which, of `part_names`; None means all of them.
         verifiers: keys to check the signatures of checkpoints with.
         notes: signed checkpoints from outside the database.
-        jobs: processes to share the work; what is found does not depend on it.
+        jobs: processes to share the work; what is found does not depend on it. None: one for each
+            core, unless the log is so short that starting them takes longer.
         first: position from which to check the log; only the part `log` can be cut.
         last: position up to which.
 
@@ -98,7 +103,12 @@ def verify(
     wanted = _wanted(models, parts, is_cut=first is not None or last is not None)
     with _snapshot(conninfo, models) as connection:
         run = _Run(connection, models, wanted, verifiers, notes, first, last)
-        if run.head is None or jobs <= 1:
+        if run.head is None:
+            return run.alone(on_progress)
+        if jobs is None:
+            is_short = run.head.position < SHARED_EVENTS_MIN
+            jobs = 1 if is_short else os.cpu_count() or 1
+        if jobs == 1:
             return run.alone(on_progress)
         with Pool(conninfo, log.export(connection), jobs) as pool:
             return run.shared(run.head, pool, on_progress)
@@ -191,7 +201,7 @@ class _Run:
                 f"The log ends at position {head.position}: there is nothing to check up to"
                 f" {max(first, last)}. If it was longer before, events are missing."
             )
-        if first > last:
+        if self._first and first > last:
             raise RangeInvalid(f"--from {first} comes after --to {last}.")
         for claim in self._brought:
             if claim.size > head.position and last < head.position:

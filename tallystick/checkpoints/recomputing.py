@@ -81,7 +81,7 @@ def extend(connection: Connection[Any], frontier: TiledFrontier, upto: int) -> I
         for position, stream, version, topic, recorded, state, leaf in page:
             if position != frontier.size + 1:
                 raise _missing(frontier.size + 1)
-            if _leaf(position, stream, version, topic, recorded, state) != leaf:
+            if leaf_of(position, stream, version, topic, recorded, state) != leaf:
                 raise Refused(
                     "leaf_differs", f"the event at position {position} was altered", position
                 )
@@ -89,15 +89,22 @@ def extend(connection: Connection[Any], frontier: TiledFrontier, upto: int) -> I
             yield position
 
 
-def _leaf(
+def leaf_of(
     position: int, stream: bytes, version: int, topic: bytes, recorded: bytes, state: bytes
 ) -> bytes | None:
-    """None where an event cannot be such a one at all."""
-    at_us = int.from_bytes(recorded, "big", signed=True) + _MICROSECONDS_1970_TO_2000
+    """The leaf that an event must have; `recorded` and `topic` are the bytes PostgreSQL sends.
+
+    None where no event can be like that.
+    """
     try:
-        return leaf_hash(position, stream, version, topic, at_us, state)
+        return leaf_hash(position, stream, version, topic, recorded_at_us(recorded), state)
     except struct.error:
         return None
+
+
+def recorded_at_us(recorded: bytes) -> int:
+    """Microseconds since 1970 of an instant as PostgreSQL sends it."""
+    return int.from_bytes(recorded, "big", signed=True) + _MICROSECONDS_1970_TO_2000
 
 
 def _missing(position: int) -> Refused:

@@ -12,7 +12,7 @@ file does not know of, so that no second root is ever signed for a size.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 from time import monotonic, sleep
 from typing import Any, Final
@@ -46,6 +46,7 @@ AWAY_SECONDS: Final = 0.5
 AGAIN_SECONDS_MAX: Final = 30.0
 """Between looks at a log that was refused; it begins with a second and doubles."""
 
+_MICROSECOND: Final = timedelta(microseconds=1)
 _LOCK_SIGN: Final = 7_236_851_905
 
 _log = structlog.get_logger(__name__)
@@ -218,6 +219,9 @@ class Signing:
         position, _ = recomputing.head(connection)
         if store.newest_size_of_key(connection, self._key) > position:
             raise Refused("log_shorter", f"the log ends at {position}, and more of it was signed")
+        newest = store.newest(connection)
+        self._not_before = None if newest is None else newest.signed_at + _MICROSECOND
+        """Of checkpoints of one size the first one counts, also where a clock was set back."""
         self._sign_from = store.newest_size_upto(connection, position)
         """Below, somebody has signed already: which checkpoint covers a position never changes."""
         state = self._read_state()
@@ -280,8 +284,9 @@ class Signing:
 
     def _checkpoint(self, tree: TiledFrontier) -> StoredCheckpoint:
         text = Checkpoint(self._signer.verifier.name, tree.size, tree.root()).text()
-        note = sign(text, self._signer)
-        return StoredCheckpoint(tree.size, self._key, tree.root(), note, self._clock())
+        note, now = sign(text, self._signer), self._clock()
+        signed_at = now if self._not_before is None else max(now, self._not_before)
+        return StoredCheckpoint(tree.size, self._key, tree.root(), note, signed_at)
 
     def _sign(self, state: State) -> None:
         faultpoint("signer.before_state")
@@ -295,10 +300,11 @@ class Signing:
         with self._connection.transaction():
             if signers.is_retired(self._connection, self._key):
                 raise Refused("key_retired", f"the key {self._key} has been retired")
-            if store.insert(self._connection, state.checkpoint) != state.checkpoint.root:
+            kept = store.insert(self._connection, state.checkpoint)
+            if kept.root != state.checkpoint.root:
                 raise _other_checkpoint(state.checkpoint.size)
             store.insert_subtrees(self._connection, state.subtrees)
-        self.last = state.checkpoint
+        self.last = kept
 
     def _read_state(self) -> State | None:
         try:

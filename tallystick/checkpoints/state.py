@@ -46,16 +46,28 @@ class StateFile:
     def read(self, key: str) -> State | None:
         """What was last signed with this key; what another one signed is put aside.
 
+        A key that comes back, from a backup of its file, finds what it has signed.
+
         Raises:
             StateUnreadable: there is a file, and it is damaged.
         """
         state = self.peek()
-        if state is None or state.checkpoint.key == key:
+        if state is not None and state.checkpoint.key == key:
             return state
-        _, _, key_hash = state.checkpoint.key.rpartition("+")
-        self.path.replace(self.path.with_suffix(f".{key_hash}.json"))
+        if state is not None:
+            self._rename(self.path, self._aside(state.checkpoint.key))
+        if not self._aside(key).exists():
+            return None
+        self._rename(self._aside(key), self.path)
+        return self.peek()
+
+    def _aside(self, key: str) -> Path:
+        _, _, key_hash = key.rpartition("+")
+        return self.path.with_suffix(f".{key_hash}.json")
+
+    def _rename(self, one: Path, to: Path) -> None:
+        one.replace(to)
         sync_folder(self.path.parent)
-        return None
 
     def peek(self) -> State | None:
         """What was last signed, with any key.

@@ -25,7 +25,7 @@ _EVERY = f"SELECT {_COLUMNS} FROM ledger_checkpoints ORDER BY size, signed_at, k
 _INSERT = f"""
 INSERT INTO ledger_checkpoints ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
-_OF_KEY = "SELECT root FROM ledger_checkpoints WHERE size = %s AND key = %s"
+_OF_KEY = f"SELECT {_COLUMNS} FROM ledger_checkpoints WHERE size = %s AND key = %s"
 _BETWEEN = """
 SELECT size, root FROM ledger_checkpoints WHERE key = %s AND size > %s AND size <= %s ORDER BY size
 """
@@ -120,17 +120,17 @@ def newest_size_upto(connection: Connection[Any], position: int) -> int:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def insert(connection: Connection[Any], checkpoint: StoredCheckpoint) -> bytes:
-    """Keep a checkpoint, if the key has none of that size yet; the root that is kept.
+def insert(connection: Connection[Any], checkpoint: StoredCheckpoint) -> StoredCheckpoint:
+    """Keep a checkpoint, if the key has none of that size yet; the one that is kept.
 
     `connection` is of the writer role.
     """
     values = [checkpoint.size, checkpoint.key, checkpoint.root, checkpoint.note]
     connection.execute(_INSERT, [*values, checkpoint.signed_at])
-    row = connection.execute(_OF_KEY, [checkpoint.size, checkpoint.key]).fetchone()
-    if row is None:
+    kept = _one(connection, _OF_KEY, [checkpoint.size, checkpoint.key])
+    if kept is None:
         raise LookupError(f"the checkpoint of size {checkpoint.size} was not kept")
-    return bytes(row[0])
+    return kept
 
 
 def insert_subtrees(connection: Connection[Any], subtrees: Sequence[Subtree]) -> None:

@@ -129,7 +129,8 @@ def resolve(connection: Connection[Any], text: str, now: datetime) -> AsOf:
             nothing had happened.
         now: the present, by the clock of whoever asks. An instant up to it is answered with the
             head where nothing was recorded since; so is one up to the time of the last event,
-            where that was recorded by a clock that is ahead.
+            where that was recorded by a clock that is ahead. What is just being appended may
+            still come to be before an instant that has only just passed.
 
     Raises:
         AsOfInvalid: `text` is none of these, or names a checkpoint that is not stored.

@@ -32,7 +32,7 @@ from tests.event_sequences import world
 from tests.faults import rebuilding
 
 PLACES = ("rebuild.batch", "rebuild.before_switch", "rebuild.after_switch", "rebuild.after_record")
-RANDOM_KILLS = 8
+RANDOM_KILLS = (3, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(0)]))
 KILLED_SECONDS_MAX = 0.5
 BEGUN_SECONDS_MAX = 20.0
 ENDED_SECONDS_MAX = 60.0
@@ -114,8 +114,9 @@ def ledger(database: Settings) -> Iterator[Ledger]:
     ledger.close()
 
 
+@pytest.mark.parametrize("kills", RANDOM_KILLS)
 def test_a_rebuild_killed_anywhere_is_finished_by_the_next(
-    database: Settings, ledger: Ledger
+    database: Settings, ledger: Ledger, kills: int
 ) -> None:
     random, ground = Random(4), Ground(database)
     roles = conninfo(database, Role.OWNER), conninfo(database, Role.WRITER)
@@ -127,7 +128,7 @@ def test_a_rebuild_killed_anywhere_is_finished_by_the_next(
             dying = rebuilding.started(context, *roles, place)
             dying.join(ENDED_SECONDS_MAX)
             assert dying.exitcode == -signal.SIGKILL
-        for _ in range(RANDOM_KILLS):
+        for _ in range(kills):
             victim = rebuilding.started(context, *roles)
             deadline = time.monotonic() + BEGUN_SECONDS_MAX
             while victim.is_alive() and not ground.is_locked():

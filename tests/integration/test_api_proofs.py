@@ -178,6 +178,8 @@ def test_a_checkpoint_is_shown_as_json_and_as_the_note_itself(
     assert plain.text == shown["note"]
     assert parse_checkpoint(parts_of(plain.text)[0]).root.hex() == shown["root"]
     assert base64.b64encode(bytes.fromhex(shown["root"])).decode() in plain.text
+    both = {"accept": "application/json, text/plain, */*"}  # as some clients ask by themselves
+    assert api.get(f"/v1/checkpoints/{size}", headers=both).json() == shown
     latest = api.get("/v1/checkpoints/latest", headers={"accept": "text/plain"}).text
     assert open_checkpoint(latest, [key_of(api)]).size == written[7]["receipt"]["size"]
 
@@ -252,6 +254,8 @@ def changes_of(proof: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if isinstance(value, dict):
             for inner in value:
                 yield proof | {name: value | {inner: changed(value[inner])}}
+                yield proof | {name: value | {inner: "x"}}
+                yield proof | {name: value | {inner: 2**63}}
         elif isinstance(value, list):
             yield proof | {name: value[:-1]}
             yield proof | {name: [*value, "00" * 32]}
@@ -302,6 +306,13 @@ def test_a_log_that_was_changed_proves_nothing(
         failed = tally(api, "checkpoint", "verify", str(note))
         assert failed.exit_code == 1
         assert "not what was signed" in failed.output
+        with admin_connection(cluster, database.database_name) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(
+                "UPDATE ledger_events SET recorded_at = 'infinity' WHERE notification_id = 4"
+            )
+        answer = api.get("/v1/proofs/inclusion?position=4&size=9")
+        assert (answer.status_code, answer.json()["code"]) == (500, "log_not_as_signed")
 
 
 def test_a_refusal_to_sign_shows_and_holds_up_nothing(

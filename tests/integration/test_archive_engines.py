@@ -87,6 +87,9 @@ def test_a_killed_worker_changes_nothing(written: Path, engine: Engine, tmp_path
     assert len(pids) == len(set(pids)) == 2, "the bucket was not run again by another worker"
 
 
+@pytest.mark.parametrize(
+    "engine", ["processes", pytest.param("ray", marks=pytest.mark.soak)], indirect=True
+)
 def test_a_bucket_whose_workers_always_die_is_given_up(engine: Engine, tmp_path: Path) -> None:
     """Never a result without it."""
     dying = partial(killed_half_way, echoes, tmp_path, 99)

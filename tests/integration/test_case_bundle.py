@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -24,8 +26,9 @@ from domain.adjustment import AdjustmentReason
 from domain.deposit import Deposit
 from domain.events import Move
 from domain.money import Money
+from replay.case.folder import FolderTaken
 from replay.case.streams import Case, CaseKind, Unreadable
-from replay.case.write import CaseManifest, FolderTaken, NoCheckpoint, write_case
+from replay.case.write import CaseManifest, NoCheckpoint, write_case
 from replay.nothing import Nothing
 from tallystick.checkpoints.note import Signer
 from tallystick.commands.adjustments import RequestAdjustment
@@ -619,12 +622,15 @@ def test_nothing_in_a_bundle_steers_the_terminal(elsewhere: EmptyPlace, bundle: 
     (bundle / steering).touch()
     said = elsewhere.python("verify.py", cwd=bundle).stdout
     (bundle / steering).unlink()
-    (bundle / "key.txt").write_text(str(Signer("tallystick\x1b[8m", bytes(32)).verifier))
+    assert "CAME WITH THE BUNDLE" in said
+    name, public = "tallystick\x1b[8m", b"\x01" + bytes(32)
+    digest = sha256(name.encode() + b"\n" + public).hexdigest()
+    (bundle / "key.txt").write_text(f"{name}+{digest[:8]}+{b64encode(public).decode()}")
     hidden = elsewhere.python("verify.py", cwd=bundle).stdout
     for text in (said, hidden):
+        assert "NOT PROVED" in text
         assert all(character.isprintable() or character == "\n" for character in text)
         assert not any(line.startswith("PROVED") for line in text.splitlines())
-        assert "CAME WITH THE BUNDLE" in text
 
 
 def test_without_cryptography_it_says_how_to_get_it(bundle: Path) -> None:
@@ -633,6 +639,15 @@ def test_without_cryptography_it_says_how_to_get_it(bundle: Path) -> None:
     assert done.returncode == 2
     assert "-m pip install cryptography" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_two_at_once_do_not_write_to_one_folder(vault: Vault, made: CaseManifest) -> None:
+    def meanwhile(_done: int, _total: int | None) -> None:
+        with pytest.raises(FolderTaken, match="another case is being written"):
+            vault.write(Case(CaseKind.PLAYER, vault.players[1]), "shared")
+
+    assert vault.write(made.case, "shared", on_progress=meanwhile).files == made.files
+    assert [path.name for path in vault.folder.glob(".shared*")] == []
 
 
 def test_the_reader_role_is_enough_to_write_a_case(vault: Vault, made: CaseManifest) -> None:

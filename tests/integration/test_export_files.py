@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
@@ -201,6 +204,37 @@ def test_the_same_export_is_the_same_bytes(full: Settings, tmp_path: Path, writt
     exported(full, tmp_path / "one", written)
     exported(full, tmp_path / "two", written)
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+
+
+ELSEWHERE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from replay.export.run import export
+from replay.export.selection import KINDS, Selection
+from replay.export.sinks import Format
+for written in Format:
+    wanted = Selection(kinds=KINDS, recorded_from=datetime(2020, 1, 1, tzinfo=UTC))
+    export(sys.argv[1], wanted, Path(sys.argv[2]) / written, written)
+"""
+OTHER_SETTINGS = {
+    "PYTHONHASHSEED": "77",
+    "TZ": "Asia/Kolkata",
+    "PGOPTIONS": "-c TimeZone=Asia/Kolkata -c DateStyle=German -c bytea_output=escape"
+    " -c extra_float_digits=-15 -c client_encoding=LATIN1 -c standard_conforming_strings=off",
+}
+
+
+def test_the_bytes_depend_on_no_setting_of_process_or_database(
+    full: Settings, tmp_path: Path
+) -> None:
+    reader = database.conninfo(full, Role.READER)
+    wanted = Selection(kinds=KINDS, recorded_from=datetime(2020, 1, 1, tzinfo=UTC))
+    for written in Format:
+        export(reader, wanted, tmp_path / "here" / written, written)
+    arguments = [sys.executable, "-c", ELSEWHERE, reader, str(tmp_path / "elsewhere")]
+    subprocess.run(arguments, env=os.environ | OTHER_SETTINGS, check=True)
+    assert files_of(tmp_path / "here") == files_of(tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize("written", [Format.JSONL, Format.PARQUET])

@@ -20,7 +20,7 @@ from projections.log_reader import LogGap
 from projections.read_model import Keys, ReadModel, Recorded, Row, Rows, Table, schema_of
 from projections.reading import ModelLag, ReadModelBehind, lag_sync, wait_for_sync
 from projections.registry import READ_MODELS
-from projections.tables import NotInstalled, create_indexes, install, sql_types
+from projections.tables import NotInstalled, install, sql_types
 from tallystick.config import Settings
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role, conninfo
@@ -193,14 +193,6 @@ def test_the_reader_may_read_and_nothing_else(site: Site) -> None:
         connection.execute("SELECT * FROM history_v2.transactions")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("DELETE FROM history_v2.transactions")
-
-
-def test_indexes_may_come_last(bare: Site) -> None:
-    install(bare.owner, [HISTORY], with_indexes=False)
-    bare.write(some_events())
-    bare.projector([HISTORY]).catch_up()
-    create_indexes(bare.owner, HISTORY)
-    bare.assert_tables_are_the_fold([HISTORY])
 
 
 def test_a_model_without_tables_is_named(bare: Site) -> None:

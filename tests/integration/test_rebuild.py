@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -22,6 +23,10 @@ from replay.rebuild.run import TablesDiffer
 from replay.rebuild.state import RebuildFailed, RebuildRunning, next_schema
 from tallystick.cli import app
 from tallystick.config import Settings
+from tallystick.eventstore import embedded
+from tallystick.eventstore.database import prepare
+from tallystick.eventstore.roles import PrivilegesMissing
+from tests.conftest import admin_connection
 from tests.event_sequences import recorded, world
 from tests.integration.rebuild_site import (
     Died,
@@ -234,10 +239,51 @@ def test_tables_installed_while_they_were_built_are_replaced(site: Site) -> None
     site.assert_tables_are_the_fold((new,))
 
 
+@pytest.fixture
+def theirs(cluster: Settings) -> Iterator[Settings]:
+    """A database that belongs to nobody of ours, entered as a login that may do nothing else."""
+    name = f"theirs_{uuid4().hex[:12]}"
+    url = embedded.cluster(cluster).conninfo(user=name, dbname=name)
+    with admin_connection(cluster) as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN".encode())
+        admin.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            settings = cluster.model_copy(update={"database_url": url})
+            with pytest.raises(PrivilegesMissing) as refusal:
+                prepare(settings)
+            script = refusal.value.remedy.split("\n", 1)[1]
+            with admin_connection(cluster, name) as helpful:
+                for statement in script.split(";"):
+                    if "CREATE ROLE" not in statement:  # they are of the whole server
+                        helpful.execute(statement.encode())
+            prepare(settings)
+            yield settings
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            admin.execute(f"DROP ROLE {name}".encode())
+
+
+def test_it_takes_no_more_rights_than_everything_else(theirs: Settings) -> None:
+    with rebuild_site(theirs) as site:
+        site.write(some_events(200))
+        site.follow()
+        assert site.rebuild().compared
+        site.follow()
+        site.assert_tables_are_the_fold()
+        site.assert_nothing_is_left()
+        schema = build_as_of(site.owner, site.writer, HISTORY, 20)
+        assert site.read(f"SELECT count(*) FROM {schema}.transactions")[0][0] > 0
+        with psycopg.connect(site.owner, autocommit=True) as owner:
+            may_all = "SELECT rolsuper FROM pg_roles WHERE rolname = session_user"
+            assert owner.execute(may_all).fetchone() == (False,)
+        assert drop_as_of(site.owner, HISTORY) == [schema]
+
+
 # --- one at a time, and death -------------------------------------------------------------------
 
 
-def test_only_one_rebuild_of_a_model_at_a_time(site: Site) -> None:
+def test_only_one_rebuild_of_a_model_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "_LOCK_SECONDS", 0.0)
     refused: list[str] = []
 
     def second(place: str) -> None:
@@ -245,10 +291,15 @@ def test_only_one_rebuild_of_a_model_at_a_time(site: Site) -> None:
             with pytest.raises(RebuildRunning, match="history is being rebuilt") as failure:
                 site.rebuild()
             refused.append(failure.value.code)
+            with psycopg.connect(site.owner, autocommit=True) as owner:
+                assert overview.prune(owner, READ_MODELS) == {"history_v1": str(failure.value)}
             assert site.rebuild(JOURNAL).compared
 
+    site.execute("CREATE SCHEMA history_v1")
     site.rebuild(faultpoint=second)
     assert refused == ["rebuild_running"]
+    with psycopg.connect(site.owner, autocommit=True) as owner:
+        assert overview.prune(owner, READ_MODELS) == {"history_v1": None}
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from domain.events import LedgerEvent
 from tallystick import doctor
@@ -21,6 +23,7 @@ from tallystick.checkpoints.note import Signer
 from tallystick.checkpoints.signing import CheckpointSigner, Refused, SignerBusy
 from tallystick.checkpoints.state import StateFile
 from tallystick.checkpoints.store import StoredCheckpoint
+from tallystick.cli import app
 from tallystick.config import Settings
 from tallystick.eventstore.database import Role, conninfo
 from tallystick.eventstore.merkle import Frontier
@@ -332,6 +335,54 @@ def test_what_the_database_has_lost_of_the_last_checkpoint_is_put_back(ledger: S
     assert len(rows(ledger.database, "SELECT FROM ledger_subtrees")) == 1
 
 
+def test_a_state_file_from_a_backup_signs_nothing_anew(ledger: Signed) -> None:
+    path = StateFile(ledger.folder, "state").path
+    ledger.append(5)
+    ledger.sign()
+    backup = path.read_text()
+    ledger.append(5)
+    ledger.sign()
+    before = ledger.stored()
+    path.write_text(backup)
+    assert ledger.sign() == before[-1]
+    assert ledger.stored() == before
+
+
+def test_a_key_that_comes_back_remembers_what_it_has_signed(
+    ledger: Signed, cluster: Settings
+) -> None:
+    """Its file, and the database, are put back from a backup: of before another key was made."""
+    another = Signer("tests.example/other", b"o" * 32)
+    ledger.append(5)
+    ledger.sign()
+    ledger.sign(another)
+    with fresh_database(cluster) as restored:
+        other = Signed(restored, cluster, ledger.folder)
+        other.append(5)
+        for key in (KEY, another, KEY):
+            with pytest.raises(Refused) as refused:
+                other.sign(key)
+            assert refused.value.code == "root_differs"
+        assert other.stored() == []
+    assert ledger.sign().size == 5
+
+
+def test_a_clock_that_was_set_back_changes_nothing_of_what_was_signed(ledger: Signed) -> None:
+    ledger.append(5)
+    first = ledger.sign()
+    another = Signer("tests.example/other", b"o" * 32)
+    with_old_clock = CheckpointSigner(
+        conninfo=conninfo(ledger.database, Role.WRITER),
+        key=lambda: another,
+        state=StateFile(ledger.folder, "other"),
+        clock=lambda: datetime(2001, 1, 1, tzinfo=UTC),
+    )
+    assert with_old_clock.sign_now() is not None
+    with psycopg.connect(conninfo(ledger.database, Role.READER)) as connection:
+        assert store.covering(connection, 3) == first == store.at(connection, 5)
+        assert store.newest(connection) == first
+
+
 # --- new keys -----------------------------------------------------------------------------------
 
 
@@ -370,6 +421,33 @@ def test_a_new_key_that_was_begun_and_not_finished_is_finished_later(ledger: Sig
     renewal.new_key(ours, conninfo(ours, Role.WRITER), "a restore", now)
     assert doctor_on_checkpoints(ours).ok
     assert signing.build(ours, lambda: now).sign_now() is not None
+
+
+def test_after_a_restore_and_a_new_key_the_ledger_verifies_again(ledger: Signed) -> None:
+    """What the old key has signed of the events that were lost is still in its file, set aside."""
+    ours, clock = ledger.database, lambda: datetime.now(UTC)
+    ledger.append(5)
+    signing.build(ours, clock).sign_now()
+    ledger.tamper(
+        "TRUNCATE ledger_events, ledger_roots, ledger_checkpoints",
+        "UPDATE ledger_head SET position = 0, root = sha256(''), frontier = '',"
+        " recorded_at = 'epoch'",
+    )
+    ledger.append(3)
+    assert verified(ours).exit_code == 1
+    renewal.new_key(ours, conninfo(ours, Role.WRITER), "a restore", clock())
+    assert verified(ours).exit_code == 0
+    signing.build(ours, clock).sign_now()
+    assert verified(ours).exit_code == 0
+
+
+def verified(settings: Settings) -> Result:
+    environment = {
+        "TALLYSTICK_DATA": str(settings.data),
+        "TALLYSTICK_SYSTEM_DATA": str(settings.system_data),
+        "TALLYSTICK_DATABASE_NAME": settings.database_name,
+    }
+    return CliRunner(env=environment).invoke(app, ["verify", "--only", "log", "--jobs", "1"])
 
 
 # --- the doctor ---------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_a_note_of_more_events_than_there_are_is_told_whatever_the_range(
             [before.position, before.recorded_at, before.frontier, before.root],
         )
     assert of_log(database).ok, "nobody knows"
-    for first, last in ((None, None), (2, 4), (2, None), (None, 4)):
+    for first, last in ((None, None), (2, 4), (2, None), (None, 4), (2, 5)):
         found = of_log(database, first, last, note)
         assert (found.ok, found.first_bad_position) == (False, 6), found.problems
 

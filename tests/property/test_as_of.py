@@ -37,6 +37,11 @@ T = TypeVar("T")
 Question = Callable[[AsyncConnection[Any]], Awaitable[T]]
 
 
+def tried(examples: int) -> settings:
+    """With so many examples, and a hundred times as many in a long run."""
+    return settings(max_examples=examples * settings.default.max_examples // 100)
+
+
 @cache
 def the_world() -> World:
     return world(4, 1_500)
@@ -154,7 +159,7 @@ def test_each_filter_alone_matches_where_the_database_says_so(site: Site) -> Non
             assert found.rows == expected, wanted
 
 
-@settings(max_examples=60)
+@tried(40)
 @given(wanted=FILTERS)
 def test_a_row_matches_where_the_database_says_so(site: Site, wanted: Filters) -> None:
     end = len(the_world().events)
@@ -163,7 +168,7 @@ def test_a_row_matches_where_the_database_says_so(site: Site, wanted: Filters) -
     assert found.rows == expected
 
 
-@settings(max_examples=70)
+@tried(25)
 @given(wanted=FILTERS, upto=POSITION, limit=st.integers(min_value=1, max_value=40))
 def test_pages_of_the_past_are_those_of_the_fold_that_stops_there(
     site: Site, wanted: Filters, upto: int, limit: int
@@ -172,7 +177,7 @@ def test_pages_of_the_past_are_those_of_the_fold_that_stops_there(
     assert walked(site, wanted, upto, limit) == expected
 
 
-@settings(max_examples=40)
+@tried(25)
 @given(wanted=FILTERS, limit=st.integers(min_value=1, max_value=40))
 def test_at_the_end_of_the_log_the_past_is_the_present(
     site: Site, wanted: Filters, limit: int
@@ -205,7 +210,7 @@ def test_a_page_looks_at_no_more_than_it_may(site: Site, monkeypatch: pytest.Mon
     assert walked(site, some, upto, 500) == expected
 
 
-@settings(max_examples=30)
+@tried(20)
 @given(upto=POSITION, data=st.data())
 def test_one_transaction_of_the_past_is_found(site: Site, upto: int, data: st.DataObject) -> None:
     every = transactions(len(the_world().events))
@@ -253,7 +258,7 @@ def walked(site: Site, wanted: Filters, upto: int, limit: int) -> list[Transacti
 # --- the queue, balances and counters -----------------------------------------------------------
 
 
-@settings(max_examples=60)
+@tried(40)
 @given(
     upto=POSITION,
     limit=st.integers(min_value=1, max_value=20),
@@ -315,7 +320,7 @@ def queued(
     return site.ask(walk)
 
 
-@settings(max_examples=30)
+@tried(20)
 @given(upto=POSITION)
 def test_balances_of_the_past_are_those_of_the_fold_that_stops_there(site: Site, upto: int) -> None:
     every = folded(JOURNAL, len(the_world().events))[ACCOUNTS]
@@ -326,7 +331,7 @@ def test_balances_of_the_past_are_those_of_the_fold_that_stops_there(site: Site,
     }
 
 
-@settings(max_examples=40)
+@tried(25)
 @given(upto=POSITION, data=st.data())
 def test_counters_of_the_past_are_what_was_counted_until_then(
     site: Site, upto: int, data: st.DataObject, monkeypatch_module: None

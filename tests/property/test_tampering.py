@@ -32,7 +32,7 @@ from tests.conftest import admin_connection
 from tests.ledger_checks import credit, leaf_of, ledger_on, log, player_history, requested, rows
 
 BATCHES = 40
-EDITS = 2_000
+EDITS = 2_500
 EDITS_OF_A_SOAK = 20_000
 SEED = int(os.environ.get("TALLYSTICK_SEED", "20261122"))
 ORIGIN = "tallystick/tests"
@@ -231,8 +231,13 @@ def insert(edit: Edit) -> None:
 
 
 def _store(world: World, events: Sequence[Any]) -> None:
-    with world.admin.cursor() as cursor:
-        cursor.executemany(_INSERT, events)
+    _copied(world, "ledger_events", events)
+
+
+def _copied(world: World, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    with world.admin.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 # --- rewrites that agree with themselves --------------------------------------------------------
@@ -251,8 +256,7 @@ def rewrite(world: World, events: Sequence[Any], ends: Sequence[int]) -> None:
         if frontier.size in wanted:
             roots.append((frontier.size, frontier.root()))
     world.admin.execute("DELETE FROM ledger_roots")
-    with world.admin.cursor() as cursor:
-        cursor.executemany("INSERT INTO ledger_roots VALUES (%s, %s)", roots)
+    _copied(world, "ledger_roots", roots)
     world.execute(
         "UPDATE ledger_head SET position = %s, root = %s, frontier = %s, recorded_at = %s",
         len(events),
