@@ -57,6 +57,7 @@ bench: setup ## every benchmark, one after the other
 
 soak: setup ## the long runs: more kills, more examples
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" --timeout 0 -p no:randomly tests/property tests/faults tests/acceptance
+	@$(BIN)/python -m pytest -m soak --timeout 0 -p no:randomly tests/integration
 
 reference: setup ## make the tables in docs/ anew from the code
 	@$(BIN)/python -m tallystick.reference --write
