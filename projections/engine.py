@@ -5,7 +5,6 @@ the events in memory, write the rows that changed, and advance its checkpoint. R
 checkpoint are therefore always of the same position, whatever dies when.
 """
 
-import gc
 import logging
 import threading
 from collections import defaultdict
@@ -16,6 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from projections.collecting import collector_paused
 from projections.following import LOST, CheckpointRaced, FollowingModel, advance
 from projections.log_reader import Batch, Decode, LogReader
 from projections.read_model import ReadModel
@@ -125,7 +125,7 @@ class Projector:
             together[position].append(following)
         progressed = False
         for position, models in sorted(together.items()):
-            with _collector_paused():
+            with collector_paused():
                 progressed |= self._follow(connection, models, position, reader.read(position))
         return progressed
 
@@ -182,18 +182,6 @@ class Projector:
         finally:
             done.set()
             thread.join()
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No search for cycles meanwhile: a batch has none, and looking takes as long as decoding."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _is_first(connection: Connection[TupleRow]) -> bool:

@@ -102,7 +102,7 @@ def _decoded(rows: Sequence[TupleRow], decode: Decode | DecodeStored) -> Batch:
         for position, stream, version, topic, state, recorded in rows:
             at = instants.get(recorded)
             if at is None:
-                at = instants[recorded] = _instant(recorded)
+                at = instants[recorded] = recorded_at(recorded)
             event = decode(topic, state, stream, version)
             events.append(Recorded(position=position, recorded_at=at, event=event))
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is recorded and shown
@@ -212,8 +212,12 @@ def _taken(
         raise failure
 
 
-def _instant(recorded: bytes) -> datetime:
-    """What `timestamptz_send` gives: microseconds since 2000."""
+def recorded_at(recorded: bytes) -> datetime:
+    """The instant that PostgreSQL's `timestamptz_send` gives: 8 bytes, microseconds since 2000.
+
+    Raises:
+        OverflowError: Python cannot hold it; it was never recorded by us.
+    """
     return _EPOCH_2000 + timedelta(microseconds=int.from_bytes(recorded, "big", signed=True))
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
+
+from projections.log_reader import recorded_at as recorded_at
+from tallystick.eventstore.merkle import recorded_at_us as recorded_at_us
 
 PAGE_EVENTS: Final = 5_000
 POSITION_MAX: Final = 2**63 - 1
@@ -24,9 +27,6 @@ _TIME = """CASE WHEN recorded_at >= '0001-01-02Z' AND recorded_at < '9999-12-31Z
      THEN recorded_at ELSE '0001-01-02Z' END"""
 _HEAD = f"SELECT position, root, frontier, {_TIME} FROM ledger_head"
 
-_EPOCH_2000: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_MICROSECONDS_1970_TO_2000: Final = 946_684_800_000_000
-
 
 class Raw(NamedTuple):
     """One row of the log, as it travels."""
@@ -38,22 +38,8 @@ class Raw(NamedTuple):
     topic: str
     state: bytes
     recorded: bytes
-    """8 bytes: microseconds since 2000, big-endian, signed; see `recorded_at_us`."""
+    """8 bytes: microseconds since 2000, big-endian, signed; see `recorded_at`."""
     leaf: bytes
-
-
-def recorded_at_us(recorded: bytes) -> int:
-    """Microseconds since 1970 of `Raw.recorded`."""
-    return int.from_bytes(recorded, "big", signed=True) + _MICROSECONDS_1970_TO_2000
-
-
-def recorded_at(recorded: bytes) -> datetime:
-    """The instant of `Raw.recorded`.
-
-    Raises:
-        OverflowError: Python cannot hold it; it was never recorded by us.
-    """
-    return _EPOCH_2000 + timedelta(microseconds=int.from_bytes(recorded, "big", signed=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,7 +30,7 @@ from tallystick.eventstore.database import Role
 from tallystick.eventstore.positions import AsOfError, resolve
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.progress import peak_memory_mb, reporting
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 archive = typer.Typer(
     help="The log as Parquet files: kept, verified and replayed without a database.",
@@ -69,7 +68,7 @@ def write(
         with reporting("Archiving") as report:
             manifest = write_archive(conninfo, to, report, upto=end, buckets=buckets)
     except (ArchiveError, AsOfError) as error:
-        _fail(str(error), json=json)
+        fail(str(error), json=json)
     told: dict[str, Any] = {
         "folder": str(to),
         "position": manifest.position,
@@ -111,7 +110,7 @@ def verify(
         with reporting("Verifying") as report:
             found = verify_archive(folder, report, verifiers=verifiers)
     except (ArchiveError, InvalidKey) as error:
-        _fail(str(error), json=json)
+        fail(str(error), json=json)
     if json:
         print(json_format.dumps(_as_json(found)))
     else:
@@ -155,7 +154,7 @@ def replay(
         if with_database:
             compared = compare.compare_with_database(_reader(), replayed)
     except (ArchiveError, EngineError) as error:
-        _fail(str(error), json=json)
+        fail(str(error), json=json)
     if json:
         print(json_format.dumps(_replayed_as_json(replayed, compared)))
     else:
@@ -185,14 +184,6 @@ def _keys(text: str) -> list[Verifier]:
     path = Path(text)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else [text]
     return [Verifier.parse(line.strip()) for line in lines if line.strip()]
-
-
-def _fail(message: str, *, json: bool) -> NoReturn:
-    if json:
-        print(json_format.dumps({"error": message}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
-    raise typer.Exit(1)
 
 
 def _as_json(found: ArchiveVerification) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 import json as json_format
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from replay import log
 from replay.case.folder import FolderTaken
@@ -29,7 +27,7 @@ from tallystick.eventstore.database import Role
 from tallystick.eventstore.positions import AsOfError
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.progress import peak_memory_mb, reporting
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 
 def case(
@@ -65,11 +63,11 @@ def case(
     except SetupError as problem:
         cli_db.report(problem)
     except (AsOfError, FolderTaken, NoCheckpoint, Nothing, Unreadable) as error:
-        _fail(str(error), json=json)
+        fail(str(error), json=json)
     except OSError as error:
-        _fail(f"the case cannot be written, and nothing of it was left: {error}", json=json)
+        fail(f"the case cannot be written, and nothing of it was left: {error}", json=json)
     except (InvalidKey, Refused, SignerBusy) as error:
-        _fail(f"the case cannot be signed: {str(error) or type(error).__doc__}", json=json)
+        fail(f"the case cannot be signed: {str(error) or type(error).__doc__}", json=json)
     if json:
         print(json_format.dumps(_as_json(made)))
     else:
@@ -135,11 +133,3 @@ def _show(made: CaseManifest) -> None:
         "another channel.",
         markup=False,
     )
-
-
-def _fail(message: str, *, json: bool) -> NoReturn:
-    if json:
-        print(json_format.dumps({"error": message}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
-    raise typer.Exit(1)

@@ -5,11 +5,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,7 +26,7 @@ from tallystick.eventstore.ledger import utc_now
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.progress import peak_memory_mb, reporting
 from tallystick.proving import ProofError, root_at
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 checkpoints = typer.Typer(
     help="Signed checkpoints: what outsiders keep, so that nobody can change the past unseen.",
@@ -50,11 +49,11 @@ def sign_now(json: Json = False) -> None:
         with reporting("Signing") as report:
             found = signer.sign_now(report)
     except Refused as refused:
-        fail(f"The signer refuses to sign: {refused.detail}.", json=json)
+        fail(f"The signer refuses to sign: {refused.detail}.", json=json, ok=False)
     except SignerBusy as busy:
-        fail(str(busy.__doc__), json=json)
+        fail(str(busy.__doc__), json=json, ok=False)
     if found is None:
-        fail("There is nothing to sign: the log is empty.", json=json)
+        fail("There is nothing to sign: the log is empty.", json=json, ok=False)
     if json:
         print(json_format.dumps(_as_json(found) | {"peak_memory_mb": peak_memory_mb()}))
     else:
@@ -92,7 +91,11 @@ def show(
         found = store.newest(connection) if size is None else store.at(connection, size)
     if found is None:
         which = "yet" if size is None else f"of size {size}"
-        fail(f"There is no checkpoint {which}; `tallystick checkpoint list` shows all.", json=json)
+        fail(
+            f"There is no checkpoint {which}; `tallystick checkpoint list` shows all.",
+            json=json,
+            ok=False,
+        )
     if json:
         print(json_format.dumps(_as_json(found)))
     else:
@@ -104,7 +107,11 @@ def show_key(json: Json = False) -> None:
     """Print the public key that this ledger's checkpoints are checked with."""
     found = verifying_keys(Settings())
     if not found:
-        fail("There is no key on this machine; the signer makes it when it first runs.", json=json)
+        fail(
+            "There is no key on this machine; the signer makes it when it first runs.",
+            json=json,
+            ok=False,
+        )
     if json:
         retired = [str(key) for key in found[1:]]
         print(json_format.dumps({"key": str(found[0]), "retired": retired}))
@@ -129,14 +136,15 @@ def verify_note(
         with reader(settings) as connection:
             root = root_at(connection, found.size)
     except (NoteInvalid, InvalidKey, UnicodeDecodeError) as error:
-        fail(f"The checkpoint does not hold: {error}.", json=json)
+        fail(f"The checkpoint does not hold: {error}.", json=json, ok=False)
     except ProofError as error:
-        fail(f"This ledger is not what was signed. {error.detail}", json=json)
+        fail(f"This ledger is not what was signed. {error.detail}", json=json, ok=False)
     if root != found.root:
         fail(
             f"This ledger is not what was signed: of {found.size} events the root is"
             f" {root.hex()}, and {found.root.hex()} was signed. Run `tallystick verify`.",
             json=json,
+            ok=False,
         )
     if json:
         shown = {"ok": True, "origin": found.origin, "size": found.size, "root": root.hex()}
@@ -164,7 +172,7 @@ def new_key(
             settings, database.conninfo(settings, Role.WRITER), reason, utc_now()
         )
     except (psycopg.Error, OSError, InvalidKey) as error:
-        fail(f"The key was not replaced, or not wholly: {error} Run it again.", json=json)
+        fail(f"The key was not replaced, or not wholly: {error} Run it again.", json=json, ok=False)
     if json:
         print(json_format.dumps({"retired": str(old), "key": str(new)}))
         return
@@ -203,15 +211,6 @@ def trusted(settings: Settings, key: str | None) -> list[Verifier]:
         InvalidKey: it is none.
     """
     return verifying_keys(settings) if key is None else [Verifier.parse(key.strip())]
-
-
-def fail(message: str, *, json: bool) -> NoReturn:
-    """Say what is wrong, and end with status 1."""
-    if json:
-        print(json_format.dumps({"ok": False, "error": message}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
-    raise typer.Exit(1)
 
 
 def _as_json(checkpoint: StoredCheckpoint) -> dict[str, Any]:

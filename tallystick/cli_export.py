@@ -4,12 +4,11 @@ import json as json_format
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, NoReturn
+from typing import Annotated
 from uuid import UUID
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from projections.reading import ReadModelBehind
@@ -28,7 +27,7 @@ from tallystick.eventstore.database import Role
 from tallystick.eventstore.positions import AsOfError, instant_named
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.progress import peak_memory_mb, reporting
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 export = typer.Typer(help="The past in files, for others to keep and check.", no_args_is_help=True)
 
@@ -94,16 +93,16 @@ def events(
         with reporting("Exporting", unit="positions") as report:
             made = write_export(conninfo, selection, to_folder, format, report)
     except (ExportError, AsOfError) as error:
-        _fail(str(error), json=json, code=error.code)
+        fail(str(error), json=json, code=error.code)
     except ReadModelBehind as error:
-        _fail(
+        fail(
             f"Which transactions are meant is not known up to the end of the export: {error}."
             " Have `tallystick serve projector` run, and try again.",
             json=json,
             code=error.code,
         )
     except psycopg.OperationalError as error:
-        _fail(
+        fail(
             f"The database went away ({type(error).__name__}). What is finished is in {to_folder};"
             " run the same command again to go on.",
             json=json,
@@ -163,11 +162,3 @@ def _reader(settings: Settings) -> str:
     except SetupError as problem:
         cli_db.report(problem)
     return database.conninfo(settings, Role.READER)
-
-
-def _fail(message: str, *, json: bool, code: str) -> NoReturn:
-    if json:
-        print(json_format.dumps({"error": message, "code": code}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
-    raise typer.Exit(1)

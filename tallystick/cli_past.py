@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -13,8 +13,6 @@ import psycopg
 import typer
 from psycopg import Connection
 from psycopg.rows import TupleRow
-from rich.console import Console
-from rich.markup import escape
 
 from replay.account import account_then
 from replay.nothing import Nothing
@@ -28,7 +26,7 @@ from tallystick.eventstore.codec import UnreadableEvent
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.positions import AsOf, AsOfError
 from tallystick.eventstore.setup_error import SetupError
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 replay = typer.Typer(help="What happened, event by event.", no_args_is_help=True)
 
@@ -114,10 +112,10 @@ def _then(text: str | None, *, json: bool) -> Iterator[_Then]:
             found = moment(connection, text, now=datetime.now(UTC), settings=settings)
             yield _Then(connection, found.as_of, found.at)
         except (Nothing, AsOfError) as error:
-            _fail(str(error), code=error.code, json=json)
+            fail(str(error), code=error.code, json=json)
         except UnreadableEvent as error:
             said = f"{error}. The log was altered: run `tallystick verify`."
-            _fail(said, code="unreadable_event", json=json)
+            fail(said, code="unreadable_event", json=json)
 
 
 def _print(then: _Then, **fields: Any) -> None:
@@ -137,11 +135,3 @@ def _reader() -> str:
     except SetupError as problem:
         cli_db.report(problem)
     return database.conninfo(settings, Role.READER)
-
-
-def _fail(message: str, *, code: str, json: bool) -> NoReturn:
-    if json:
-        print(json_format.dumps({"error": message, "code": code}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]", soft_wrap=True)
-    raise typer.Exit(1)

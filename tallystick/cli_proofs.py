@@ -10,11 +10,11 @@ from rich.markup import escape
 from tallystick import proof_files, proving
 from tallystick.checkpoints.checkpoint import open_checkpoint
 from tallystick.checkpoints.note import InvalidKey, NoteInvalid
-from tallystick.cli_checkpoints import Json, KeyOption, fail, prepared, reader, trusted
+from tallystick.cli_checkpoints import Json, KeyOption, prepared, reader, trusted
 from tallystick.config import Settings
 from tallystick.proof_files import Checked, ProofWrong
 from tallystick.proving import ProofError
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 proofs = typer.Typer(
     help="Proofs: that an event is in the log, and that the log was only ever added to.",
@@ -45,7 +45,7 @@ def inclusion(
         with reader(prepared()) as connection:
             found = proving.prove_inclusion(connection, position, size)
     except ProofError as error:
-        fail(error.detail, json=json)
+        fail(error.detail, json=json, ok=False)
     _show(proof_files.inclusion_json(found), json=json)
 
 
@@ -60,7 +60,7 @@ def consistency(
         with reader(prepared()) as connection:
             found = proving.prove_consistency(connection, old, new)
     except ProofError as error:
-        fail(error.detail, json=json)
+        fail(error.detail, json=json, ok=False)
     _show(proof_files.consistency_json(found), json=json)
 
 
@@ -72,7 +72,7 @@ def check(file: File, checkpoint: Note = None, key: KeyOption = None, json: Json
         note = None if checkpoint is None else checkpoint.read_text(encoding="utf-8")
         found = proof_files.check(_loaded(file), verifiers, note)
     except (ProofWrong, InvalidKey, UnicodeDecodeError) as error:
-        fail(f"The proof does not hold: {error}.", json=json)
+        fail(f"The proof does not hold: {error}.", json=json, ok=False)
     _say(found, json=json)
 
 
@@ -101,9 +101,9 @@ def receipt(
         paths = proof_files.inclusion_json(included), proof_files.consistency_json(consistent)
         proof_files.check_receipt(promised, signed, *paths)
     except (ProofWrong, NoteInvalid, InvalidKey, UnicodeDecodeError) as error:
-        fail(f"The receipt does not hold: {error}.", json=json)
+        fail(f"The receipt does not hold: {error}.", json=json, ok=False)
     except ProofError as error:
-        fail(f"The ledger cannot prove it: {error.detail}", json=json)
+        fail(f"The ledger cannot prove it: {error.detail}", json=json, ok=False)
     if json:
         inclusion_path, consistency_path = paths
         shown = {"ok": True, "inclusion": inclusion_path, "consistency": consistency_path}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -28,7 +28,7 @@ from tallystick.eventstore import database
 from tallystick.eventstore.errors import AppendError
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.rate_files import UNPACKED_BYTES_MAX, RateFile, RateFileInvalid, read_rates
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 rates = typer.Typer(help="Exchange rates: what conversions are quoted by.", no_args_is_help=True)
 policy = typer.Typer(
@@ -76,7 +76,7 @@ def import_rates(
         with _handling(prepare=True) as handling:
             table, published = _publish(RateCommands(handling), read)
     except (RateFileInvalid, DomainError, InvalidMoney, AppendError, OSError) as error:
-        _fail(error, json=json)
+        fail(str(error), json=json)
     if json:
         facts = {"published": published, "rates": len(read.rates), "skipped": read.skipped}
         print(json_format.dumps({**_heading(table), **facts}))
@@ -91,7 +91,7 @@ def show_rates(json: Json = False) -> None:
         with _handling() as handling:
             table = RateCommands(handling).get()
     except NoRates as error:
-        _fail(error, json=json)
+        fail(str(error), json=json)
     if json:
         found = {
             code: decimal_text(rate) or str(rate) for code, rate in sorted(table.rates.items())
@@ -164,14 +164,6 @@ def _publish(commands: RateCommands, read: RateFile) -> tuple[RateTable, bool]:
 
 
 # --- what is said -------------------------------------------------------------------------------
-
-
-def _fail(error: Exception, *, json: bool) -> NoReturn:
-    if json:
-        print(json_format.dumps({"error": str(error)}))
-    else:
-        Console(stderr=True, soft_wrap=True).print(f"[red]{escape(str(error))}[/red]")
-    raise typer.Exit(1)
 
 
 def _heading(table: RateTable) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from projections.read_model import ReadModel
@@ -33,7 +32,7 @@ from tallystick.eventstore.errors import AppendError
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.faultpoints import faultpoint
 from tallystick.progress import peak_memory_mb, reporting
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]
 
@@ -331,7 +330,7 @@ def replay_read_model(
         with reporting(f"Rebuilding {found.name} as of {position}") as report:
             schema = build_as_of(owner, writer, found, position, report)
     except (RebuildFailed, positions.AsOfError) as failure:
-        _fail(failure.code, str(failure), json=json)
+        fail(str(failure), json=json, code=failure.code)
     tables = [f"{schema}.{table.name}" for table in found.tables]
     shown = {
         "model": found.name,
@@ -353,11 +352,3 @@ def _position(settings: Settings, as_of: str) -> int:
     with psycopg.connect(reader, autocommit=True) as connection:
         found = moment(connection, as_of, now=datetime.now(UTC), settings=settings)
     return found.as_of.position
-
-
-def _fail(code: str, message: str, *, json: bool) -> NoReturn:
-    if json:
-        print(json_format.dumps({"error": message, "code": code}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
-    raise typer.Exit(1)

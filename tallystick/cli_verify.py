@@ -4,7 +4,7 @@ import json as json_format
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.progress import reporting
-from tallystick.terminal import output
+from tallystick.terminal import fail, output
 
 _PARTS = ", ".join(verification.part_names(READ_MODELS))
 _DETAIL_LINES_MAX = 20
@@ -89,9 +89,9 @@ def verify(
         verification.RangeInvalid,
         verification.WorkerDied,
     ) as error:
-        _fail(str(error), json=json)
+        fail(str(error), json=json, ok=False)
     except (InvalidKey, StateUnreadable, UnicodeDecodeError) as error:
-        _fail(f"{error}", json=json)
+        fail(f"{error}", json=json, ok=False)
     if json:
         print(json_format.dumps(_as_json(found)))
     else:
@@ -112,14 +112,6 @@ def _own_note(settings: Settings) -> list[str]:
     if state is None or (keys and state.checkpoint.key != keys[0].id):
         return []
     return [state.checkpoint.note]
-
-
-def _fail(message: str, *, json: bool) -> NoReturn:
-    if json:
-        print(json_format.dumps({"ok": False, "error": message}))
-    else:
-        Console(stderr=True).print(f"[red]{escape(message)}[/red]")
-    raise typer.Exit(1)
 
 
 def _as_json(found: Verification) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool
 from tallystick.checkpoints import recomputing, signers, store
 from tallystick.checkpoints.signers import KnownSigner
 from tallystick.checkpoints.store import StoredCheckpoint
-from tallystick.eventstore.merkle import EMPTY_ROOT
+from tallystick.eventstore.merkle import EMPTY_ROOT, recorded_at_us
 from tallystick.eventstore.proofs import (
     InvalidProof,
     check_consistency,
@@ -313,7 +313,7 @@ def _event(connection: psycopg.Connection[Any], position: int) -> tuple[ProvedEv
         stream=stream,
         version=version,
         topic=topic,
-        recorded_at_us=recomputing.recorded_at_us(recorded),
+        recorded_at_us=recorded_at_us(recorded),
         state=state,
     )
     return event, leaf

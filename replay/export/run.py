@@ -1,8 +1,7 @@
 """Making an export: file by file, each whole or not there, from where it was left."""
 
-import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -12,6 +11,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from projections.collecting import collector_paused
 from projections.history import HISTORY
 from projections.reading import wait_for_sync
 from projections.tables import NotInstalled
@@ -154,7 +154,7 @@ class _Making:
             values=chosen.values,
             page_events=PAGE_EVENTS,
         )
-        with _collector_paused(), ahead(pages) as read_ahead:
+        with collector_paused(), ahead(pages) as read_ahead:
             first = next(read_ahead, None)
             if first is None:
                 return Finished(
@@ -275,15 +275,3 @@ def _begin(
 def _wait_for_history(conninfo: str, upto: int) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         wait_for_sync(connection, HISTORY, upto, HISTORY_SECONDS_MAX)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No search for cycles meanwhile: pages have none, and looking doubles the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

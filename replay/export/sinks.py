@@ -24,6 +24,7 @@ from replay.export.errors import LogAltered
 from replay.export.folder import PART
 from replay.export.lines import Instants
 from replay.export.rows import Amount, Event, RowMaker, Rows, read_events
+from tallystick.eventstore.merkle import MICROSECONDS_1970_TO_2000
 
 ROW_GROUP_EVENTS: Final = 50_000
 """A multiple of a page of the log."""
@@ -34,7 +35,6 @@ CELLS_REMEMBERED_MAX: Final = 10_000
 TOO_LONG: Final = "(too long for a cell: see this position in another format)"
 
 _CREATED: Final = datetime(2000, 1, 1)  # noqa: DTZ001  (a workbook has no time zone)
-_MICROSECONDS_1970_TO_2000: Final = 946_684_800_000_000
 
 
 class Format(StrEnum):
@@ -340,7 +340,7 @@ def _recorded(recorded: Sequence[bytes]) -> Any:
         since_2000.byteswap()
     buffer = pa.py_buffer(since_2000)
     us = pa.Array.from_buffers(pa.int64(), len(recorded), [None, buffer])
-    return pc.add(us, _MICROSECONDS_1970_TO_2000).cast(_INSTANT)
+    return pc.add(us, MICROSECONDS_1970_TO_2000).cast(_INSTANT)
 
 
 def _occurred(texts: Sequence[str], positions: Sequence[int]) -> Any:

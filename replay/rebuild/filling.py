@@ -1,6 +1,5 @@
 """Filling new tables from the log: the ordinary fold, in large stretches."""
 
-import gc
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from psycopg import Connection
 
 from domain.events import LedgerEvent
 from projections.bulk import BulkTable
+from projections.collecting import collector_paused
 from projections.following import Unfoldable, fold
 from projections.log_reader import CannotDecode, LogGap, RangeReader
 from projections.read_model import ReadModel, Recorded, Rows, types_ignored
@@ -93,7 +93,7 @@ class Filler:
         reader = RangeReader(
             self.conninfo, decode_stored, self.stretch_events, _topics(self.building.model)
         )
-        with _collector_paused(), _failures_told(self.building.model):
+        with collector_paused(), _failures_told(self.building.model):
             for stretch in reader.read(state.position, upto):
                 with connection.transaction():
                     state = self.building.take(connection, state, stretch.end, stretch.events)
@@ -116,15 +116,3 @@ def _failures_told(model: ReadModel) -> Iterator[None]:
         raise RebuildFailed(f"{model.name}: {failure}: {failure.__cause__}") from failure
     except LogGap as gap:
         raise RebuildFailed(f"{model.name}: {gap}; run `tallystick verify`") from gap
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No search for cycles meanwhile: what is read and folded has none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

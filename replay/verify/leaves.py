@@ -3,13 +3,11 @@
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 from replay.log import Raw
 from tallystick.eventstore import merkle
-
-_VERSION: Final = b"tallystick/v1"
-_BEGINNING: Final = b"\x00" + struct.pack(">I", len(_VERSION)) + _VERSION
+from tallystick.eventstore.merkle import BEFORE_POSITION
 
 Packer = Callable[[bytes, int, bytes, int, int, bytes, int, int], bytes]
 
@@ -26,7 +24,14 @@ def leaves_of(rows: Sequence[Sequence[Any]], us_of: Mapping[bytes, int]) -> list
         for position, stream, version, topic, state, recorded, _ in rows:
             pack, length, name = prepared[topic]
             head = pack(
-                _BEGINNING, position, stream, version, length, name, us_of[recorded], len(state)
+                BEFORE_POSITION,
+                position,
+                stream,
+                version,
+                length,
+                name,
+                us_of[recorded],
+                len(state),
             )
             append(sha256(head + state).digest())
     except struct.error:  # a version below 0, or a time like infinity
@@ -37,7 +42,7 @@ def leaves_of(rows: Sequence[Sequence[Any]], us_of: Mapping[bytes, int]) -> list
 def _prepared(topic: str) -> tuple[Packer, int, bytes]:
     """Everything before the state in one go; the length and bytes of the topic."""
     name = topic.encode()
-    return struct.Struct(f">{len(_BEGINNING)}sQ16sQI{len(name)}sqI").pack, len(name), name
+    return struct.Struct(f">{len(BEFORE_POSITION)}sQ16sQI{len(name)}sqI").pack, len(name), name
 
 
 def _leaf_or_none(raw: Raw, us_of: Mapping[bytes, int]) -> bytes:

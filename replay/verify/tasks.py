@@ -4,9 +4,7 @@ A piece is one pass over the log or a part of it, on a connection of its own or 
 other; what comes out does not depend on how it was cut.
 """
 
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import Connection
 
+from projections.collecting import collector_paused
 from projections.read_model import ReadModel, Recorded
 from replay import log, streams
 from replay.log import Raw
@@ -78,7 +77,7 @@ class Done(NamedTuple):
 def perform(connection: Connection[Any], task: Task, advance: Advance) -> Done:
     """Do a piece of the work."""
     try:
-        with _collector_paused(), connection.transaction():
+        with collector_paused(), connection.transaction():
             return _perform(connection, task, advance)
     except TABLE_IS_MISSING as error:
         found = Findings(_part_of(task))
@@ -213,15 +212,3 @@ def split_folds(
             models=tuple(model for model in taken if model is not None),
             head_position=head_position,
         )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No search for cycles meanwhile: there are none, and looking takes as long as decoding."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

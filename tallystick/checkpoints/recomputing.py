@@ -7,13 +7,12 @@ from typing import Any, Final
 from psycopg import Connection
 
 from tallystick.checkpoints.tiled import TiledFrontier
-from tallystick.eventstore.merkle import leaf_hash
+from tallystick.eventstore.merkle import leaf_hash, recorded_at_us
 
 PAGE_EVENTS: Final = 1_000
 STEP_EVENTS: Final = 20_000
 """At most about so many between two checkpoints; a batch of appends is never divided."""
 
-_MICROSECONDS_1970_TO_2000: Final = 946_684_800_000_000
 
 _PAGE = """
 SELECT notification_id, uuid_send(originator_id), originator_version, convert_to(topic, 'UTF8'),
@@ -100,11 +99,6 @@ def leaf_of(
         return leaf_hash(position, stream, version, topic, recorded_at_us(recorded), state)
     except struct.error:
         return None
-
-
-def recorded_at_us(recorded: bytes) -> int:
-    """Microseconds since 1970 of an instant as PostgreSQL sends it."""
-    return int.from_bytes(recorded, "big", signed=True) + _MICROSECONDS_1970_TO_2000
 
 
 def _missing(position: int) -> Refused:

@@ -12,8 +12,13 @@ from hashlib import sha256
 HASH_BYTES = 32
 EMPTY_ROOT = sha256(b"").digest()
 
+MICROSECONDS_1970_TO_2000 = 946_684_800_000_000
+"""Between where we and where PostgreSQL begin to count."""
+
 _VERSION = b"tallystick/v1"
-_BEFORE_POSITION = b"\x00" + struct.pack(">I", len(_VERSION)) + _VERSION
+BEFORE_POSITION = b"\x00" + struct.pack(">I", len(_VERSION)) + _VERSION
+"""What every leaf begins with."""
+
 _HEAD = struct.Struct(">Q16sQI")
 _TAIL = struct.Struct(">qI")
 
@@ -29,7 +34,7 @@ def leaf_hash(
     return sha256(
         b"".join(
             (
-                _BEFORE_POSITION,
+                BEFORE_POSITION,
                 _HEAD.pack(position, stream, version, len(topic)),
                 topic,
                 _TAIL.pack(recorded_at_us, len(state)),
@@ -37,6 +42,11 @@ def leaf_hash(
             )
         )
     ).digest()
+
+
+def recorded_at_us(sent: bytes) -> int:
+    """The time in a leaf, from the 8 bytes that PostgreSQL's `timestamptz_send` gives."""
+    return int.from_bytes(sent, "big", signed=True) + MICROSECONDS_1970_TO_2000
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
