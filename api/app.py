@@ -17,6 +17,8 @@ from api import (
     accounts,
     adjustments,
     approval_policy,
+    assessments,
+    backtests,
     batches,
     checkpoints,
     conversions,
@@ -24,7 +26,11 @@ from api import (
     disputes,
     events,
     exports,
+    fraud_cases,
+    fraud_reports,
     health,
+    hits,
+    indicators,
     lookup,
     notices,
     player_limits,
@@ -36,6 +42,7 @@ from api import (
     queue,
     rates,
     refunds,
+    rulesets,
     transactions,
     withdrawals,
 )
@@ -69,6 +76,13 @@ ROUTERS: Final = (
     players.router,
     player_limits.router,
     player_money.router,
+    indicators.router,
+    hits.router,
+    assessments.router,
+    fraud_cases.router,
+    fraud_reports.router,
+    rulesets.router,
+    backtests.router,
     approval_policy.router,
     rates.router,
     batches.router,
@@ -163,7 +177,7 @@ async def _of_framework(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> str:
     """Every method of this path: Starlette knows only those of the first route that matched."""
-    methods = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    methods = request.app.openapi()["paths"].get(request.scope["route"].path_format, {})
     return ", ".join(sorted(method.upper() for method in methods))
 
 

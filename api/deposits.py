@@ -40,6 +40,7 @@ def create_deposit(body: NewTransaction, caller: CallerHere, services: ServicesH
         amount=body.amount.money(),
         instrument=body.instrument,
         metadata=body.metadata,
+        origin=body.known_origin(),
     )
     return written(services.deposits.create(request, caller), status_code=201)
 

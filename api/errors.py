@@ -93,6 +93,24 @@ class AccountUnknown(RequestError):
     code = "account_not_found"
 
 
+class IndicatorUnknown(RequestError):
+    """There is no indicator with this code: GET /v1/indicators lists them."""
+
+    code = "indicator_not_found"
+
+
+class HitUnknown(RequestError):
+    """There is no such hit; its id is position, indicator and subject, as `href` has it."""
+
+    code = "hit_not_found"
+
+
+class NotScreened(RequestError):
+    """The withdrawal has not been screened yet, or was refused before."""
+
+    code = "assessment_not_found"
+
+
 class NoSuchPath(RequestError):
     """There is nothing at this path; see /openapi.json."""
 

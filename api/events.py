@@ -21,6 +21,7 @@ from api.log_reading import EventShown, Scan, Wanted
 from api.paging import POSITION_MAX, link_next
 from api.reading import reading, viewing
 from api.resources import Shown
+from api.roles import hidden_from
 from api.services import Services
 from domain.events import EVENT_TYPES
 from projections.history import HISTORY
@@ -62,10 +63,13 @@ class Feed(Past):
     player_id: UUID | None = Field(default=None, description="About this player.")
     transaction_id: UUID | None = Field(default=None, description="About this transaction.")
 
-    def wanted(self) -> Wanted:
-        """As the log is asked."""
+    def wanted(self, request: Request) -> Wanted:
+        """As the log is asked on behalf of whoever sent the request."""
         return Wanted(
-            topics=self.topic, transaction_id=self.transaction_id, player_id=self.player_id
+            topics=self.topic,
+            hidden=hidden_from(str(request.state.role)),
+            transaction_id=self.transaction_id,
+            player_id=self.player_id,
         )
 
 
@@ -116,6 +120,9 @@ async def get_events(
     With `Accept: text/event-stream` the answer is a stream of Server-Sent Events that goes on
     with what is appended later; each event's id is its position, so that a client that comes
     back with Last-Event-ID misses nothing and sees nothing twice. With `as_of` the log ends there.
+
+    Events of rule sets, fraud cases and reports of suspicious activity are left out for who may
+    not see those; their positions are skipped.
     """
     if EventSourceResponse.media_type in request.headers.get("accept", ""):
         after = feed.after if last_event_id is None else last_event_id
@@ -123,7 +130,8 @@ async def get_events(
     # Which transactions are a player's, history says.
     async with viewing(request, feed, None, *([HISTORY] if feed.player_id else [])) as view:
         end = view.then.position if view.then else None
-        found = await log_reading.scan(view.connection, feed.wanted(), feed.after, feed.limit, end)
+        wanted = feed.wanted(request)
+        found = await log_reading.scan(view.connection, wanted, feed.after, feed.limit, end)
     more = found.scanned_to < found.head
     link_next(request, response, after=found.scanned_to if more else None, **view.pinned)
     nothing = f"Nothing from {feed.after} to {found.scanned_to} matches: the log ended at {end}."
@@ -153,7 +161,7 @@ def _streamed(request: Request, feed: Feed, after: int) -> EventSourceResponse:
 
 
 async def _stream(request: Request, feed: Feed, after: int) -> AsyncIterator[bytes]:
-    ends_at, wanted = monotonic() + STREAM_SECONDS_MAX, feed.wanted()
+    ends_at, wanted = monotonic() + STREAM_SECONDS_MAX, feed.wanted(request)
     sent_at, sent = monotonic(), after
     yield KEEPALIVE_COMMENT
     while monotonic() < ends_at:

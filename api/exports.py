@@ -5,7 +5,7 @@ Everybody sees their own; auditors, compliance and administrators see all.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -22,8 +22,11 @@ from api.errors import RangeNotSatisfiable
 from api.paging import PageParameters, PageShown, decode_cursor, encode_cursor, link_next
 from api.requests_exports import AnyExport
 from api.resources import Instant, Shown
+from api.roles import denied, hidden_from
 from api.services import Services
 from api.validation import invalid
+from domain.errors import RoleNotAllowed
+from domain.events import EVENT_TYPES
 from tallystick.export_jobs import (
     ExportEnded,
     ExportFileNotFound,
@@ -39,6 +42,7 @@ router = APIRouter(
 )
 
 MEDIA_TYPE: Final = "application/octet-stream"
+_TYPES: Final = frozenset(event_type.__name__ for event_type in EVENT_TYPES)
 _RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{0,18})", re.ASCII)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +53,10 @@ _DOWNLOADS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file.", "content": _A_FILE},
     206: {"description": "The part that Range asks for.", "content": _A_FILE},
     304: {"description": "It is the one that If-None-Match names."},
-    **declared.errors(*declared.KEYED, ExportNotFound, ExportFileNotFound, RangeNotSatisfiable),
+    **declared.errors(
+        *(*declared.KEYED, ExportNotFound, ExportFileNotFound, RangeNotSatisfiable),
+        RoleNotAllowed,
+    ),
 }
 
 
@@ -134,9 +141,11 @@ def ask_for_export(
     """Ask for an export; a worker makes it.
 
     Ask at the place that Location names until its status is `done`. At most 5 of a person are
-    queued or running.
+    queued or running. Events that are not for who asks are left out: `without`, in the request
+    that is shown and in the manifest, says of which types.
     """
-    job = services.exports.create(viewer, caller.idempotency_key, body.kind, body.request())
+    wanted = body.request(hidden_from(viewer.role))
+    job = services.exports.create(viewer, caller.idempotency_key, body.kind, wanted)
     response.headers["location"] = f"/v1/exports/{job.id}"
     return ExportShown.of(job, services.export_days)
 
@@ -150,11 +159,10 @@ def list_exports(
     response: Response,
 ) -> PageShown[ExportShown]:
     """List exports, newest first: one's own, or all for those who may see them."""
-    found = services.exports.page(viewer, _before(page.cursor), page.limit + 1)
-    jobs, more = found[: page.limit], len(found) > page.limit
-    cursor = encode_cursor([_microseconds(jobs[-1].created_at), str(jobs[-1].id)]) if more else None
+    found = services.exports.page(viewer, before_cursor(page.cursor), page.limit + 1)
+    cursor = cursor_after(found, page.limit)
     link_next(request, response, cursor=cursor)
-    items = [ExportShown.of(job, services.export_days) for job in jobs]
+    items = [ExportShown.of(job, services.export_days) for job in found[: page.limit]]
     return PageShown(items=items, next_cursor=cursor)
 
 
@@ -168,8 +176,14 @@ def get_export(export_id: UUID, viewer: ViewerHere, services: ServicesHere) -> E
 def get_export_file(
     export_id: UUID, name: str, viewer: ViewerHere, services: ServicesHere, request: Request
 ) -> Response:
-    """Fetch a file of an export, or a part of it with Range."""
-    file = _file_of(services.exports.get(viewer, export_id), name)
+    """Fetch a file of an export, or a part of it with Range.
+
+    One that may hold events that are not for who asks is not given to them, whoever asked for it.
+    """
+    job = services.exports.get(viewer, export_id)
+    if not set(hidden_from(viewer.role)) <= _left_out(job):
+        raise denied(request, "see all that is in this export")
+    file = _file_of(job, name)
     path = _path_of(services, export_id, file["name"])
     headers = _headers_of(file)
     if request.headers.get("if-none-match", "").strip() == headers["etag"]:
@@ -198,6 +212,13 @@ def cancel_export(
 def delete_export(export_id: UUID, viewer: ViewerHere, services: ServicesHere) -> None:
     """Forget an export that has ended, and its files."""
     services.exports.delete(viewer, export_id)
+
+
+def _left_out(job: Job) -> set[str]:
+    """Types of events that are not in it."""
+    selection: Mapping[str, Any] = job.request.get("selection", job.request)
+    topics = set(selection.get("topics", ()))
+    return set(selection.get("without", ())) | (_TYPES - topics if topics else set())
 
 
 def _file_of(job: Job, name: str) -> Mapping[str, Any]:
@@ -246,7 +267,20 @@ def _judge_range(request: Request, size: int, etag: str) -> None:
         raise RangeNotSatisfiable(headers={"content-range": f"bytes */{size}"})
 
 
-def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
+def cursor_after(found: Sequence[Job], limit: int) -> str | None:
+    """Where the next page goes on, where more than `limit` jobs were found."""
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    return encode_cursor([_microseconds(last.created_at), str(last.id)])
+
+
+def before_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """The job that a page goes on from.
+
+    Raises:
+        RequestInvalid: the cursor is none of such a list.
+    """
     if cursor is None:
         return None
     microseconds, text = decode_cursor(cursor, int, str)

@@ -118,6 +118,8 @@ class Wanted:
     """Which events of the log are asked for; None means any."""
 
     topics: Sequence[str] = ()
+    hidden: Sequence[str] = ()
+    """Topics that are not for whoever asks, whatever else is asked for."""
     transaction_id: UUID | None = None
     player_id: UUID | None = None
 
@@ -250,6 +252,7 @@ async def scan(
     upto = min(known_to, after + SCANNED_MAX)
     conditions = ["notification_id > %(after)s", "notification_id <= %(upto)s"]
     conditions += ["topic = ANY(%(topics)s)"] if wanted.topics else []
+    conditions += ["topic <> ALL(%(hidden)s)"] if wanted.hidden else []
     conditions += ["originator_id = %(transaction)s"] if wanted.transaction_id else []
     conditions += [_OF_PLAYER] if wanted.player_id else []
     query = f"""
@@ -260,6 +263,7 @@ async def scan(
         "after": after,
         "upto": upto,
         "topics": list(wanted.topics),
+        "hidden": list(wanted.hidden),
         "transaction": wanted.transaction_id,
         "player": wanted.player_id,
         "limit": limit,

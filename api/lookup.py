@@ -12,6 +12,7 @@ from api.door import KeyedRoute
 from api.free_text import check_line
 from api.reading import viewing
 from api.resources import Shown
+from api.roles import hidden_from
 from api.transactions import past_transactions
 from projections import lookup
 from projections.history import HISTORY
@@ -81,7 +82,13 @@ async def look_up(
     async with viewing(request, sought, HISTORY, JOURNAL) as view:
         past = past_transactions(view) if view.then else None
         providers = sorted(services.adapters)
-        hits = await lookup.find(view.connection, sought.q, providers=providers, past=past)
+        hits = await lookup.find(
+            view.connection,
+            sought.q,
+            providers=providers,
+            past=past,
+            hidden=hidden_from(str(request.state.role)),
+        )
     view.mark(response, empty_because=None if hits else view.nothing(None))
     return HitsShown(items=[HitShown.of(hit) for hit in hits])
 

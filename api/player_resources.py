@@ -9,7 +9,7 @@ from pydantic import Field
 from api.resources import Instant, MoneyShown, ReceiptShown, Shown
 from domain.jurisdictions import jurisdiction_of
 from domain.player import Limit, Player
-from tallystick.commands.players import Wagered
+from tallystick.commands.players import HolderChecked, Wagered
 
 WindowWord = Literal["day", "week", "month"]
 HoldWord = Literal["payment", "fraud", "aml", "support"]
@@ -131,6 +131,30 @@ class PlayerShown(Shown):
             registered_at=player.registered_at,
             updated_at=player.updated_at,
             version=player.version,
+        )
+
+
+class HolderCheckShown(Shown):
+    """How like the player's name that on an instrument is. Neither name is kept."""
+
+    player_id: UUID
+    instrument: str = Field(examples=["tok_7Hq2"])
+    similarity_percent: int = Field(
+        description="100: the same but for case, accents, punctuation and the order of its parts.",
+        examples=[100],
+    )
+    checked_at: Instant
+    version: int = Field(description="Of the player's stream.", examples=[2])
+
+    @classmethod
+    def of(cls, checked: HolderChecked, instrument: str) -> "HolderCheckShown":
+        """As of the check, so that a repeat gets the same answer."""
+        return cls(
+            player_id=checked.player.id,
+            instrument=instrument,
+            similarity_percent=checked.similarity_percent,
+            checked_at=checked.player.updated_at,
+            version=checked.player.version,
         )
 
 

@@ -15,9 +15,15 @@ from api.context import KEYED, CallerHere, KeylessCaller, ServicesHere
 from api.door import KeyedRoute
 from api.free_text import Line
 from api.paging import Parameters
-from api.player_resources import PlayerShown
+from api.player_resources import HolderCheckShown, PlayerShown
 from api.reading import View, viewing
-from api.requests_players import ExclusionBody, PlayerBody, ReasonBody
+from api.requests_players import (
+    CredentialBody,
+    ExclusionBody,
+    HolderCheckBody,
+    PlayerBody,
+    ReasonBody,
+)
 from api.services import Services
 from domain.errors import (
     ExclusionInvalid,
@@ -188,6 +194,53 @@ def lift_own_hold(
     if kind is None:
         raise HoldNotYours
     return lift_hold(player_id, kind, ending, caller, services, response)
+
+
+@router.post(
+    "/{player_id}/credential-changes",
+    responses=declared.errors(*declared.WRITES, PlayerNotFound),
+)
+def change_credential(
+    player_id: UUID,
+    body: CredentialBody,
+    caller: CallerHere,
+    services: ServicesHere,
+    response: Response,
+) -> PlayerShown:
+    """Report that a player has another password, e-mail address, telephone number or the like.
+
+    It forbids nothing. A payout that is asked for soon afterwards may have to wait for a person.
+    """
+    player = services.players.change_credential(
+        player_id, credential=body.credential, caller=caller
+    )
+    return _as_left(player, response)
+
+
+@router.post(
+    "/{player_id}/holder-checks", responses=declared.errors(*declared.WRITES, PlayerNotFound)
+)
+def check_holder(
+    player_id: UUID,
+    body: HolderCheckBody,
+    caller: CallerHere,
+    services: ServicesHere,
+    response: Response,
+) -> HolderCheckShown:
+    """Compare the name on an instrument with the player's.
+
+    The names are compared and forgotten: they are not stored, logged or answered with. What is
+    recorded is how like they are, and payouts to an instrument of somebody else's may have to wait.
+    """
+    checked = services.players.check_holder(
+        player_id,
+        instrument=body.instrument,
+        holder_name=body.holder_name,
+        verified_name=body.verified_name,
+        caller=caller,
+    )
+    response.headers["etag"] = etag(checked.player.version)
+    return HolderCheckShown.of(checked, body.instrument)
 
 
 def _now(player: Player, services: Services, response: Response) -> PlayerShown:

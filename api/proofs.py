@@ -9,7 +9,7 @@ Source: RFC 6962 and RFC 9162, section 2.1.
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import declared
@@ -17,6 +17,8 @@ from api.context import KEYED, ServicesHere
 from api.door import KeyedRoute
 from api.paging import POSITION_MAX
 from api.resources import Shown
+from api.roles import denied, hidden_from
+from domain.errors import RoleNotAllowed
 from tallystick.proof_files import consistency_json, inclusion_json
 from tallystick.proving import LogNotAsSigned, PositionBeyondLog, SizesInvalid
 
@@ -105,12 +107,17 @@ class ConsistencyShown(Shown):
     new_checkpoint: Note
 
 
-@router.get("/inclusion", responses=declared.errors(*_PROOFS))
+@router.get("/inclusion", responses=declared.errors(*_PROOFS, RoleNotAllowed))
 def get_inclusion_proof(
-    wanted: Annotated[InclusionWanted, Query()], services: ServicesHere
+    wanted: Annotated[InclusionWanted, Query()], services: ServicesHere, request: Request
 ) -> InclusionShown:
-    """Prove that an event is in the log as it was signed."""
+    """Prove that an event is in the log as it was signed.
+
+    It holds the event itself, and so is only for who may see that.
+    """
     found = services.proving.inclusion(wanted.position, wanted.size)
+    if found.event.topic in hidden_from(str(request.state.role)):
+        raise denied(request, "see this event")
     return InclusionShown.model_validate(inclusion_json(found))
 
 

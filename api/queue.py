@@ -72,7 +72,13 @@ class CaseShown(Shown):
     waiting_since: Instant
     due_at: Instant | None = Field(description="Until when people have to act.", examples=[None])
     stage: str | None = Field(description="Of a dispute.", examples=[None])
-    reasons: list[str] = Field(examples=[["above_automatic_limit"]])
+    reasons: list[str] = Field(
+        description="Of a payout also the indicators that counted.",
+        examples=[["above_automatic_limit", "low_turnover"]],
+    )
+    score: int | None = Field(
+        description="Of a payout, how risky it looks, 0 to 100; else null.", examples=[25]
+    )
     required: Groups = Field(
         description="Who has to agree: one person for each inner list, with any role of it.",
         examples=[[["fraud"], ["finance"]]],
@@ -102,6 +108,7 @@ class CaseShown(Shown):
                 "due_at": case.due_at,
                 "stage": case.stage,
                 "reasons": case.why,
+                "score": case.score,
                 "required": case.required,
                 "missing": case.missing(now),
                 "approvals": [

@@ -118,6 +118,8 @@ def _withdrawal(withdrawal: Withdrawal, player: Player | None, now: datetime) ->
     body["closed_loop"] = withdrawal.closed_loop
     body["score"] = withdrawal.score
     body["high"] = withdrawal.high
+    body["hits"] = withdrawal.hits
+    body["ruleset"] = withdrawal.ruleset
     body["required"] = withdrawal.required
     body["missing"], body["approvals"] = _approvals(withdrawal, player, now)
     body["screening_reasons"] = withdrawal.screening_reasons

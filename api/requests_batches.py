@@ -85,6 +85,7 @@ def _create_deposit(body: NewTransaction, caller: Caller, default_provider: str)
         amount=body.amount.money(),
         instrument=body.instrument,
         metadata=body.metadata,
+        origin=body.known_origin(),
     )
     return lambda commands: commands.deposits.create(request, caller)
 
@@ -97,6 +98,7 @@ def _request_withdrawal(body: NewTransaction, caller: Caller, default_provider: 
         amount=body.amount.money(),
         instrument=body.instrument,
         metadata=body.metadata,
+        origin=body.known_origin(),
     )
     return lambda commands: commands.withdrawals.request(request, caller)
 

@@ -1,5 +1,6 @@
 """What can be asked of exports."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -63,9 +64,9 @@ class EventsExport(Body):
         examples=[["DepositCompleted"]],
     )
 
-    def request(self) -> dict[str, Any]:
-        """As the job keeps it: the same for the same export."""
-        selection = {
+    def request(self, hidden: Sequence[str]) -> dict[str, Any]:
+        """As the job keeps it: the same for the same export. Without the topics `hidden`."""
+        selection: dict[str, Any] = {
             "after": self.after,
             "upto": self.upto,
             "recorded_from": _text(self.recorded_from),
@@ -76,6 +77,8 @@ class EventsExport(Body):
             "provider": self.provider,
             "topics": list(self.topics),
         }
+        if hidden:
+            selection["without"] = list(hidden)
         return {"format": self.format, "selection": selection}
 
 
@@ -96,11 +99,12 @@ class CaseExport(Body):
             raise PydanticCustomError("case_of_one", "Input should name a player or a transaction")
         return self
 
-    def request(self) -> dict[str, Any]:
-        """As the job keeps it."""
+    def request(self, hidden: Sequence[str]) -> dict[str, Any]:
+        """As the job keeps it. Without the topics `hidden`."""
+        without = {"without": list(hidden)} if hidden else {}
         if self.player_id is not None:
-            return {"player_id": str(self.player_id)}
-        return {"transaction_id": str(self.transaction_id)}
+            return {"player_id": str(self.player_id), **without}
+        return {"transaction_id": str(self.transaction_id), **without}
 
 
 AnyExport = Annotated[EventsExport | CaseExport, Field(discriminator="kind")]

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from api.free_text import Line
 from api.instants import When
 from api.requests import Body, Currency, Metadata, MoneyBody
+from domain.instrument_checks import Credential
 from domain.money import AMOUNT_MINOR_MAX
 from domain.player import Verification
 
@@ -70,6 +71,28 @@ class ExclusionBody(ReasonBody):
         default=None,
         description="Neither ended nor shortened before; null: until somebody ends it.",
         examples=["2027-05-03T14:00:00Z"],
+    )
+
+
+class CredentialBody(Body):
+    """What of a player's is another one now; what it is does not belong here."""
+
+    credential: Credential = Field(examples=["password"])
+
+
+class HolderCheckBody(Body):
+    """An instrument, whose name is on it, and who the player is known to be."""
+
+    instrument: Line = Field(
+        description="A token of the card or account; never its number.", examples=["tok_7Hq2"]
+    )
+    holder_name: Line = Field(
+        description="As the provider or bank gives it. Compared, and never kept.",
+        examples=["GARCIA LOPEZ MARIA"],
+    )
+    verified_name: Line = Field(
+        description="As documents show it. Compared, and never kept.",
+        examples=["María García López"],
     )
 
 

@@ -1,15 +1,17 @@
 """What the API takes for transactions: how they are begun, and what people decide about them."""
 
+from ipaddress import ip_interface
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
+from pydantic_core import PydanticCustomError
 
 from api.free_text import Line, Name, Note, check_line
 from api.requests import Body, Currency, Metadata, MoneyBody
 from domain.adjustment import AdjustmentReason
 from domain.closed_loop import LEGS_MAX
-from domain.events import Move
+from domain.events import Move, Origin
 
 Method = Literal["card", "redirect", "bank_transfer", "voucher"]
 
@@ -34,6 +36,60 @@ Evidence = Annotated[Note, Field(min_length=1)]
 _PLAYER = "3f0c1d5e-6f0a-4c57-9a53-5a2f6f1f0c11"
 
 
+def _no_network_address(text: str) -> str:
+    """`text`, unless it is an address itself, also with a port, in brackets or as a network."""
+    host = text.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        ip_interface(host)
+    except ValueError:
+        return text
+    raise PydanticCustomError("network_address", "This is a network address, which is not kept")
+
+
+Token = Annotated[Line, AfterValidator(_no_network_address)]
+"""Something opaque that stands for a device or an address."""
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+class OriginBody(Body):
+    """Where the player's request came from, as far as the platform knows: for fraud indicators.
+
+    Tokens have to be the same whenever the device or address is; a keyed hash is.
+    """
+
+    device: Token | None = Field(
+        default=None, description="A token of the device.", examples=["dev_4fA9"]
+    )
+    address: Token | None = Field(
+        default=None,
+        description="A token of the network address; never the address itself.",
+        examples=["adr_91bc"],
+    )
+    address_country: Country | None = Field(
+        default=None, description="ISO 3166-1: where that address is.", examples=["MT"]
+    )
+    instrument_country: Country | None = Field(
+        default=None, description="ISO 3166-1: where the instrument was issued.", examples=["MT"]
+    )
+    bin: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{6,8}$",
+        description="The first digits of a card, which name its issuer.",
+        examples=["411111"],
+    )
+
+    def origin(self) -> Origin | None:
+        """As the domain has it; None where nothing is known."""
+        if not any(value is not None for _, value in self):
+            return None
+        return Origin(**self.model_dump())
+
+
 class NewTransaction(Body):
     """What deposits and withdrawals are begun with."""
 
@@ -49,6 +105,11 @@ class NewTransaction(Body):
         examples=["tok_7Hq2"],
     )
     metadata: Metadata = Field(default_factory=dict, examples=[{"order": "A-17"}])
+    origin: OriginBody | None = None
+
+    def known_origin(self) -> Origin | None:
+        """Where it came from, as the domain has it."""
+        return self.origin.origin() if self.origin else None
 
 
 class NoteBody(Body):

@@ -127,6 +127,18 @@ class ApprovalShown(Shown):
     )
 
 
+class WeighedHitShown(Shown):
+    """An indicator that counted when a payout was screened."""
+
+    indicator: str = Field(examples=["low_turnover"])
+    severity: Literal["low", "medium", "high", "critical"] = Field(examples=["medium"])
+    subject: str = Field(
+        description="Whom or what it hit.", examples=["player:3f0c1d5e-6f0a-4c57-9a53-5a2f6f1f0c11"]
+    )
+    position: int = Field(description="Of the event that completed it.", examples=[4711])
+    holds: bool = Field(description="The payout stops for it, whatever its score.")
+
+
 class WithdrawalShown(TransactionShown):
     """A player's request to be paid.
 
@@ -141,8 +153,17 @@ class WithdrawalShown(TransactionShown):
     closed_loop: bool = Field(
         description="It all goes back to what the player has paid in with.", examples=[True]
     )
-    score: int | None = Field(description="How risky it looks, 0 to 100.", examples=[None])
-    high: list[str] = Field(description="Indicators of high severity.", examples=[[]])
+    score: int | None = Field(
+        description="How risky it looks, 0 to 100; null: not screened yet.", examples=[25]
+    )
+    high: list[str] = Field(
+        description="Indicators of high or critical severity, also those that hit later.",
+        examples=[[]],
+    )
+    hits: list[WeighedHitShown] = Field(
+        description="What the last screening counted: each indicator once, at its worst."
+    )
+    ruleset: str | None = Field(description="By which it was judged last.", examples=["default-1"])
     required: Groups = Field(
         description="One person for each inner list, who has any role of it.",
         examples=[_GROUPS_EXAMPLE],

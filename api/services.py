@@ -13,16 +13,20 @@ from tallystick.commands.batches import IndependentBatches
 from tallystick.commands.conversions import ConversionCommands
 from tallystick.commands.deposits import DepositCommands
 from tallystick.commands.disputes import DisputeCommands
+from tallystick.commands.fraud_cases import FraudCaseCommands
+from tallystick.commands.fraud_reports import FraudReportCommands
 from tallystick.commands.handling import Handling
 from tallystick.commands.inbox import Inbox
 from tallystick.commands.players import PlayerCommands
 from tallystick.commands.policies import PolicyCommands, RateCommands
 from tallystick.commands.providers import ProviderCommands
 from tallystick.commands.refunds import RefundCommands
+from tallystick.commands.rulesets import RuleSetCommands
 from tallystick.commands.withdrawals import WithdrawalCommands
 from tallystick.export_jobs import ExportQueue
 from tallystick.providers.protocol import PaymentProvider
 from tallystick.proving import Proving
+from tallystick.reports.goaml import ReportingEntity
 
 ReadConnection = Any
 """What the queries of `projections` take: psycopg's AsyncConnection, which is not imported here.
@@ -50,6 +54,9 @@ class Services:
     providers: ProviderCommands
     policies: PolicyCommands
     rates: RateCommands
+    rulesets: RuleSetCommands
+    fraud_cases: FraudCaseCommands
+    fraud_reports: FraudReportCommands
     batches: IndependentBatches
     atomic_batches: AtomicBatches
     inbox: Inbox
@@ -64,6 +71,8 @@ class Services:
     """Where the workers leave the files, in a folder for each export."""
     export_days: int
     """How long these are kept."""
+    reporting: ReportingEntity
+    """Who reports suspicious activity."""
     keys: Keys
     open_reads: Callable[[], AbstractAsyncContextManager[Read]]
     """Opens the pool to read with, in the event loop of the server, for as long as it runs."""

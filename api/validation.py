@@ -36,6 +36,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "day": "Send a day such as 2026-05-03.",
     "rate": "Send a decimal number such as 1.0843, as a string.",
     "card_number": "Send a token of the instrument instead; card numbers must not come here.",
+    "network_address": "Send a token in its place: a keyed hash (HMAC) of the address.",
     "character_not_allowed": "Remove what cannot be seen from the text.",
     "string_unicode": "Send whole Unicode characters; a surrogate stands in a pair.",
     "instant": "Send an instant such as 2026-05-03T14:00:00Z, a plus sign as %2B.",

@@ -63,6 +63,7 @@ def request_withdrawal(
         amount=body.amount.money(),
         instrument=body.instrument,
         metadata=body.metadata,
+        origin=body.known_origin(),
     )
     return written(services.withdrawals.request(request, caller), status_code=201)
 

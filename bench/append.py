@@ -39,6 +39,7 @@ from domain.outcomes import Evidence, Outcome, Source
 from domain.player import Player, Verification
 from domain.provider import Provider, provider_stream
 from tallystick import bootstrap
+from tallystick.assessments import StoredAssessments
 from tallystick.commands.deposits import CreateDeposit, DepositCommands
 from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.handling import Caller
@@ -211,7 +212,8 @@ def whole_deposit(ledger: LedgerWithPast) -> Callable[[], object]:
             caller=Caller(actor="operator:bench", idempotency_key=str(player_id)),
         )
         handling.player(player_id)
-    inbox, dispatch = Inbox(handling), Dispatch(handling, call_timeout_seconds=5.0)
+    assessments = StoredAssessments("")  # of payouts: nobody asks
+    inbox, dispatch = Inbox(handling), Dispatch(handling, assessments, call_timeout_seconds=5.0)
 
     def play() -> None:
         key = str(uuid4())

@@ -152,6 +152,7 @@ def screen(
     closed_loop: bool,
     score: int | None,
     high: tuple[str, ...],
+    on_hold: bool = False,
     deposited_minor: int,
     wagered_minor: int,
 ) -> Screening:
@@ -159,6 +160,7 @@ def screen(
 
     `in_policy_currency` is the amount at the rate of the latest table; None where there is no
     rate: then whole units of its own currency are compared, and a person has to look.
+    `on_hold`: its indicators stop it; compliance lets it go, and has to agree as well.
     `deposited_minor` and `wagered_minor` are in the amount's currency.
     """
     terms = policy.terms
@@ -177,6 +179,9 @@ def screen(
         reasons.append(Reason.HIGH_INDICATOR)
         for group in terms.high_required:
             required = _and(required, group)
+    if on_hold:
+        reasons.append(Reason.HELD_BY_INDICATORS)
+        required = _and(required, ("compliance",))
     doubts = {
         Reason.PLAYER_UNVERIFIED: player.verification is not Verification.FULL,
         Reason.PLAYER_ON_HOLD: player.on_hold,

@@ -246,6 +246,7 @@ def _failed(report: _Report, reason: str) -> TransactionFailed:
         retry_at=None,
         counts=(),
         evidence=report.evidence,
+        declined=None,
     )
 
 

@@ -32,6 +32,7 @@ from domain.events import (
     DepositRefundTracked,
     DepositVoided,
     NoticeNoted,
+    Origin,
     ResolutionProposed,
     ReviewOpened,
     TransactionFailed,
@@ -61,6 +62,7 @@ class Deposit:
     amount: Money
     instrument: str | None
     metadata: Mapping[str, str]
+    origin: Origin | None = None
     requested_by: str
     """The person, player or machine that created it."""
     created_at: datetime
@@ -140,6 +142,7 @@ def create_deposit(
     amount: Money,
     instrument: str | None,
     metadata: Mapping[str, str],
+    origin: Origin | None = None,
     counts: tuple[Count, ...],
     refusal: Reason | None = None,
 ) -> tuple[DepositEvent, ...]:
@@ -158,11 +161,19 @@ def create_deposit(
         amount=amount,
         instrument=instrument,
         metadata=metadata,
+        origin=origin,
         counts=() if reason else counts,
     )
     if reason is None:
         return (created,)
-    return created, DepositBlocked(**command.header(deposit_id, 2), reason=reason, counts=())
+    blocked = DepositBlocked(
+        **command.header(deposit_id, 2),
+        player_id=player.id,
+        amount=amount,
+        reason=reason,
+        counts=(),
+    )
+    return created, blocked
 
 
 def submit_deposit(
@@ -180,7 +191,13 @@ def submit_deposit(
     header = command.header(state.id, state.version + 1)
     reason = _forbidden(command, player, provider)
     if reason is not None:
-        return DepositBlocked(**header, reason=reason, counts=state.counts_back)
+        return DepositBlocked(
+            **header,
+            player_id=state.player_id,
+            amount=state.amount,
+            reason=reason,
+            counts=state.counts_back,
+        )
     return TransactionSubmitted(
         **header,
         reference=reference(state.id, 1),
@@ -267,6 +284,7 @@ def _created(event: DepositCreated) -> Deposit:
         amount=event.amount,
         instrument=event.instrument,
         metadata=event.metadata,
+        origin=event.origin,
         requested_by=event.actor.partition(":")[2],
         created_at=event.occurred_at,
         updated_at=event.occurred_at,

@@ -16,6 +16,7 @@ from domain.deposit import Deposit, DepositStatus, settled_amount
 from domain.errors import InvalidTransition, Reason
 from domain.events import (
     Count,
+    Declined,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositCompleted,
@@ -309,6 +310,7 @@ def _completed(report: _Report, *, late: bool) -> DepositCompleted:
         **report.header,
         player_id=state.player_id,
         provider=state.provider,
+        instrument=state.instrument,
         settled=state.amount,
         fee=_fee(report.evidence, state.amount.currency),
         late=late,
@@ -333,6 +335,20 @@ def _failed(report: _Report, reason: str) -> TransactionFailed:
         retry_at=None,
         counts=report.state.counts_back,
         evidence=report.evidence,
+        declined=_declined(report),
+    )
+
+
+def _declined(report: _Report) -> Declined | None:
+    if report.evidence.outcome is not Outcome.DECLINED:
+        return None
+    state, origin = report.state, report.state.origin
+    return Declined(
+        provider=state.provider,
+        amount=state.amount,
+        instrument=state.instrument,
+        address=origin.address if origin else None,
+        bin=origin.bin if origin else None,
     )
 
 

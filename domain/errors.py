@@ -18,12 +18,12 @@ class DomainError(Exception):
 
 
 class InvalidTransition(DomainError):
-    """The transaction's present state does not allow this."""
+    """The present state of the transaction, case, report or rule set does not allow this."""
 
     code = "invalid_transition"
 
-    def __init__(self, status: str, command: str) -> None:
-        super().__init__(f"A transaction that is {status} cannot be: {command}.")
+    def __init__(self, status: str, command: str, kind: str = "transaction") -> None:
+        super().__init__(f"A {kind} that is {status} cannot be: {command}.")
         self.status = status
         self.command = command
 
@@ -195,6 +195,12 @@ class InvalidPolicy(DomainError):
     code = "invalid_policy"
 
 
+class InvalidRuleSet(DomainError):
+    """The rule set cannot be used."""
+
+    code = "invalid_ruleset"
+
+
 class Reason(StrEnum):
     """Why a transaction was refused or given up, as recorded in its events."""
 
@@ -219,4 +225,5 @@ class Reason(StrEnum):
     NO_RATE = "no_rate"
     SCORE_TOO_HIGH = "score_too_high"
     HIGH_INDICATOR = "high_indicator"
+    HELD_BY_INDICATORS = "held_by_indicators"
     NOT_REFUNDABLE = "not_refundable"

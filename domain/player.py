@@ -14,9 +14,11 @@ from domain.commands import Command, remember, repeated
 from domain.counters import Window
 from domain.errors import ExclusionInvalid, ExclusionRunning, NothingToChange
 from domain.events import (
+    CredentialsChanged,
     ExclusionEnded,
     HoldLifted,
     HoldPlaced,
+    InstrumentHolderChecked,
     InstrumentRegistered,
     LimitSet,
     PlayerEvent,
@@ -269,6 +271,8 @@ def _changed(state: Player, event: PlayerEvent) -> Player:
         case InstrumentRegistered():
             used = Instrument(provider=event.provider, method=event.method)
             return replace(state, instruments={**state.instruments, event.instrument: used})
+        case InstrumentHolderChecked() | CredentialsChanged():
+            return state  # indicators look at them, decisions about the player do not
         case PlayerExcluded():
             return replace(state, excluded=True, excluded_until=event.until)
         case ExclusionEnded():

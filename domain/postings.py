@@ -18,6 +18,7 @@ from domain.events import (
     ConversionExpired,
     ConversionQuoted,
     ConversionRejected,
+    CredentialsChanged,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
@@ -44,8 +45,10 @@ from domain.events import (
     DisputeWithdrawn,
     DisputeWon,
     ExclusionEnded,
+    FraudEvent,
     HoldLifted,
     HoldPlaced,
+    InstrumentHolderChecked,
     InstrumentRegistered,
     LedgerEvent,
     LimitSet,
@@ -236,12 +239,16 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             | DisputeNoticeReceived()
             | LimitSet()
             | InstrumentRegistered()
+            | InstrumentHolderChecked()
+            | CredentialsChanged()
             | WagerRecorded()
             | ApprovalPolicyProposed()
             | ApprovalPolicyPublished()
             | RateTablePublished()
             | ProjectionCutOver()
         ):
+            return ()
+        case _ if isinstance(event, FraudEvent):
             return ()
         case _:
             assert_never(event)

@@ -288,6 +288,7 @@ def _failed(report: _Report, reason: str) -> Events:
         retry_at=None,
         counts=instrument_counts(state, state.amount.amount),
         evidence=report.evidence,
+        declined=None,
     )
     return failed, *report.tracked(state.amount, Standing.RELEASED)
 

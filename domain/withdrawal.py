@@ -16,6 +16,7 @@ from domain.approvals import ANYBODY, Approval, Parts, changes, parts_of
 from domain.commands import remember
 from domain.events import (
     NoticeNoted,
+    Origin,
     ResolutionProposed,
     ReviewOpened,
     TransactionFailed,
@@ -23,6 +24,7 @@ from domain.events import (
     TransactionResolved,
     TransactionSubmitted,
     TransactionUnknown,
+    WeighedHit,
     WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
@@ -55,6 +57,14 @@ __all__ = ["Withdrawal", "WithdrawalStatus", "evolve_withdrawal", "fold_withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """How risky it looked at a moment."""
+
+    score: int
+    high: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
     """A player's request to be paid."""
 
@@ -69,19 +79,31 @@ class Withdrawal:
     amount: Money
     instrument: str | None
     metadata: Mapping[str, str]
+    origin: Origin | None = None
     requested_by: str
     """The person whose key made the request: they cannot approve it."""
     amended_by: frozenset[str] = frozenset()
     """They cannot approve it either."""
     created_at: datetime
     updated_at: datetime
+    asked_version: int = 1
+    """Of the event that says what is asked for: the request, or the last amendment."""
     legs: tuple[Leg, ...]
     closed_loop: bool
     """Every leg goes to an instrument the player has paid in with, or they never paid in."""
     score: int | None = None
     """0 to 100; None: nobody has said."""
     high: tuple[str, ...] = ()
-    """Indicators of high severity."""
+    """Indicators of high or critical severity."""
+    scored: int | None = None
+    """What somebody scored it, apart from our own indicators; None: nobody has."""
+    scored_high: tuple[str, ...] = ()
+    hits: tuple[WeighedHit, ...] = ()
+    """What its own screening counted."""
+    ruleset: str | None = None
+    """By which it was judged last."""
+    released_at: Known | None = None
+    """What was known when compliance last let it go."""
     screened: bool = False
     """As it is now: neither amended nor scored again since."""
     screening_reasons: tuple[str, ...] = ()
@@ -188,6 +210,7 @@ def _requested(event: WithdrawalRequested) -> Withdrawal:
         amount=event.amount,
         instrument=event.instrument,
         metadata=event.metadata,
+        origin=event.origin,
         requested_by=event.actor.partition(":")[2],
         created_at=event.occurred_at,
         updated_at=event.occurred_at,
@@ -204,7 +227,15 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
         case WithdrawalAmended():
             return _amended(state, event)
         case WithdrawalScored():
-            scored = replace(state, score=event.score, high=event.high, screened=False)
+            scored = replace(
+                state,
+                score=event.score,
+                high=event.high,
+                scored=event.score,
+                scored_high=event.high,
+                ruleset=event.ruleset,
+                screened=False,
+            )
             under_review = state.decision is WithdrawalStatus.UNDER_REVIEW
             return _to_be_screened(scored) if under_review else scored
         case WithdrawalScreeningStarted():
@@ -218,6 +249,10 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
                 screening_reasons=event.reasons,
                 required=event.required,
                 approval_seconds=event.approval_seconds,
+                score=event.score,
+                high=event.high,
+                hits=event.hits,
+                ruleset=event.ruleset,
             )
         case WithdrawalApprovalGiven():
             return _agreed(state, event)
@@ -228,8 +263,11 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
             )
         case WithdrawalInformationRequested():
             return replace(state, decision=WithdrawalStatus.INFO_REQUIRED)
-        case WithdrawalInformationProvided() | WithdrawalReleased():
+        case WithdrawalInformationProvided():
             return _review_again(state)
+        case WithdrawalReleased():
+            known = Known(score=state.score or 0, high=state.high)
+            return _review_again(replace(state, released_at=known))
         case WithdrawalHeld():
             return replace(state, decision=WithdrawalStatus.HELD)
         case WithdrawalRecalled():
@@ -273,6 +311,7 @@ def _amended(state: Withdrawal, event: WithdrawalAmended) -> Withdrawal:
         instrument=event.instrument,
         legs=planned(event.legs, reserved=True),
         closed_loop=event.closed_loop,
+        asked_version=event.originator_version,
         amended_by=state.amended_by | {event.actor.partition(":")[2]},
         screened=False,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from domain.approvals import screen
+from domain.assessment import Assessment
 from domain.closed_loop import Plan
 from domain.commands import Command, repeated
 from domain.errors import (
@@ -17,6 +18,7 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.events import (
+    Origin,
     WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
@@ -37,6 +39,7 @@ from domain.money import Money
 from domain.player import Player
 from domain.policy import Policy
 from domain.provider import Provider
+from domain.replacing import replace
 from domain.roles import missing_after, missing_groups
 from domain.withdrawal import Withdrawal, WithdrawalStatus
 from domain.withdrawal_approvals import counting, snapshot
@@ -82,6 +85,7 @@ def request_withdrawal(
     amount: Money,
     instrument: str | None,
     metadata: Mapping[str, str],
+    origin: Origin | None = None,
     plan: Plan,
     refusal: Reason | None = None,
 ) -> tuple[WithdrawalEvent, ...]:
@@ -99,6 +103,7 @@ def request_withdrawal(
         amount=amount,
         instrument=instrument,
         metadata=metadata,
+        origin=origin,
         reserved=refusal is None,
         legs=plan.legs,
         closed_loop=plan.closed_loop,
@@ -155,6 +160,7 @@ def amend_withdrawal(
         instrument=instrument,
         legs=plan.legs,
         closed_loop=plan.closed_loop,
+        origin=state.origin,
         released=Money(less, amount.currency) if less else None,
         note=note,
         counts=net_counts(state.player_id, amount.currency, before=before, after=after),
@@ -194,12 +200,14 @@ def screen_withdrawal(
     *,
     player: Player,
     policy: Policy,
+    assessment: Assessment,
     in_policy_currency: Money | None,
     deposited_minor: int,
     wagered_minor: int,
 ) -> tuple[WithdrawalEvent, ...]:
     """Check what the policy asks for; where nobody has to agree any more, approve and queue.
 
+    What the indicators say holds it, where they say so; what somebody scored it since counts too.
     `in_policy_currency`: the amount at the latest rate, None where there is none.
     `deposited_minor` and `wagered_minor`: all the player ever did, in the amount's currency.
 
@@ -208,14 +216,18 @@ def screen_withdrawal(
     """
     if state.status is not WithdrawalStatus.REQUESTED:
         raise InvalidTransition(state.status, "screened")
+    score = max(assessment.score, state.scored or 0)
+    high = tuple(sorted({*assessment.high, *state.scored_high}))
+    holds = bool(assessment.holds) or score >= assessment.hold_from
     screening = screen(
         policy,
         player,
         state.amount,
         in_policy_currency=in_policy_currency,
         closed_loop=state.closed_loop,
-        score=state.score,
-        high=state.high,
+        score=score,
+        high=high,
+        on_hold=holds,
         deposited_minor=deposited_minor,
         wagered_minor=wagered_minor,
     )
@@ -226,20 +238,44 @@ def screen_withdrawal(
         required=screening.required,
         policy=screening.policy,
         approval_seconds=screening.approval_seconds,
+        score=score,
+        high=high,
+        hits=assessment.hits,
+        ruleset=assessment.ruleset,
     )
-    if missing_groups(screening.required, counting(state, player, command.now)):
+    if holds and not _was_released(state, score, high):
+        return started, screened, _held_by_rules(state, command, assessment, score)
+    judged = replace(state, score=score, high=high)
+    if missing_groups(screening.required, counting(judged, player, command.now)):
         return started, screened
     approved = WithdrawalApproved(
         **command.header(state.id, state.version + 3),
         request_digest=command.request_digest,
         person="",
         role="",
-        snapshot=snapshot(state, player, command.now),
+        snapshot=snapshot(judged, player, command.now),
         note=f"policy {screening.policy} asks for nobody"
         if not screening.required
         else f"everybody whom policy {screening.policy} asks for has agreed",
     )
     return started, screened, approved, *queue_legs(state, command, planned_legs(state), ahead=4)
+
+
+def _was_released(state: Withdrawal, score: int, high: tuple[str, ...]) -> bool:
+    """Compliance has let it go, knowing at least as much as is known now."""
+    known = state.released_at
+    return known is not None and score <= known.score and set(high) <= set(known.high)
+
+
+def _held_by_rules(
+    state: Withdrawal, command: Command, assessment: Assessment, score: int
+) -> WithdrawalHeld:
+    why = ", ".join(assessment.holds) or f"score {score}"
+    return WithdrawalHeld(
+        **command.header(state.id, state.version + 3),
+        request_digest=command.request_digest,
+        note=f"{why}, by {assessment.ruleset}",
+    )
 
 
 def approve_withdrawal(

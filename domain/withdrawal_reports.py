@@ -190,6 +190,7 @@ def _failed(report: _Report, reason: str, *, retry: bool) -> TransactionFailed:
         retry_at=retry_at if approved else None,
         counts=counts,
         evidence=report.evidence,
+        declined=None,
     )
 
 

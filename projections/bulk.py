@@ -13,7 +13,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from projections.read_model import K, R, Table
-from projections.tables import StoredTable, array_text, escapes_control, sql_types
+from projections.tables import (
+    StoredTable,
+    array_text,
+    escapes_control,
+    kept_columns,
+    sql_types,
+)
 
 _PIECE_BYTES = 1 << 20
 
@@ -31,7 +37,10 @@ class BulkTable(Generic[K, R]):
         types_ = sql_types(table.row)
         columns = ", ".join(table.columns)
         name = f"{schema}.{table.name}"
-        self._json_at = [n for n, c in enumerate(table.columns) if types_[c] == "jsonb"]
+        kept = kept_columns(table.row)
+        self._json_at = [
+            n for n, c in enumerate(table.columns) if types_[c] == "jsonb" or c in kept
+        ]
         self._copy = (
             f"COPY {name} ({columns}) FROM STDIN"
             " (FORMAT csv, QUOTE '\"', ESCAPE '\\', NULL 'null', ENCODING 'utf8')"

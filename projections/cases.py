@@ -83,6 +83,7 @@ class Case(Row, frozen=True):
     stage: str | None
     named_in: str | None
     reasons: tuple[str, ...]
+    score: int | None
     review_reason: str | None
     required: Groups
     approvals: tuple[Agreed, ...]
@@ -155,6 +156,7 @@ def opened(recorded: Recorded) -> Case:
         stage=None,
         named_in=None,
         reasons=(),
+        score=None,
         review_reason=None,
         required=(DECIDING_ROLES,) if adjustment else (),
         approvals=(),
@@ -274,12 +276,13 @@ def _of_payout(row: Case, payout: Payout, event: LedgerEvent) -> Case:
 def _told(row: Case, event: OfPayouts) -> Case:
     """What the event says, whether or not the withdrawal waits."""
     match event:
-        case WithdrawalScreened(reasons=reasons, required=required, approval_seconds=seconds):
-            return replace(row, reasons=reasons, required=required, approval_seconds=seconds)
+        case WithdrawalScreened(required=required, approval_seconds=seconds):
+            screened = replace(row, required=required, approval_seconds=seconds)
+            return replace(screened, reasons=_why(event), score=event.score)
         case WithdrawalAmended(amount=amount):  # and with it, what was agreed to
             return replace(row, amount_minor=amount.amount, approvals=())
-        case WithdrawalScored():
-            return replace(row, approvals=())
+        case WithdrawalScored(score=score):
+            return replace(row, approvals=(), score=score)
         case WithdrawalApprovalGiven() | WithdrawalApproved():
             return _agreed(row, event) if event.person else row
         case WithdrawalRecalled(reason=reason):
@@ -287,6 +290,12 @@ def _told(row: Case, event: OfPayouts) -> Case:
             return replace(row, reasons=(*row.reasons, reason), required=required, approvals=())
         case _:
             return row
+
+
+def _why(event: WithdrawalScreened) -> tuple[str, ...]:
+    """What the policy found, and the indicators behind it."""
+    indicators = (*(hit.indicator for hit in event.hits), *event.high)
+    return tuple(dict.fromkeys((*event.reasons, *indicators)))
 
 
 def _contested(row: Case, event: DisputeOpened) -> Case:

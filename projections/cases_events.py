@@ -13,6 +13,7 @@ from domain.events import (
     ConversionExpired,
     ConversionQuoted,
     ConversionRejected,
+    CredentialsChanged,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
@@ -39,8 +40,10 @@ from domain.events import (
     DisputeWithdrawn,
     DisputeWon,
     ExclusionEnded,
+    FraudEvent,
     HoldLifted,
     HoldPlaced,
+    InstrumentHolderChecked,
     InstrumentRegistered,
     LimitSet,
     NoticeNoted,
@@ -117,6 +120,8 @@ ChangesNoCase = (
     | VerificationChanged
     | LimitSet
     | InstrumentRegistered
+    | InstrumentHolderChecked
+    | CredentialsChanged
     | PlayerExcluded
     | ExclusionEnded
     | HoldPlaced
@@ -129,6 +134,7 @@ ChangesNoCase = (
     | ApprovalPolicyPublished
     | RateTablePublished
     | ProjectionCutOver
+    | FraudEvent
 )
 OpensCase = (
     DepositCreated

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from domain.attempts import parse_reference
+from domain.withdrawal_status import WithdrawalStatus
 from projections.history_fold import TRANSACTIONS, Transaction, changed, created
 from projections.history_status import Creation, NotOfTransactions
 from projections.read_model import Keys, Recorded, Rows
@@ -215,6 +216,35 @@ async def page(
         rows = await found.fetchall()
     more = len(rows) > limit
     return Page(rows=rows[:limit], next_cursor=rows[limit - 1].created_position if more else None)
+
+
+_ENDED = (
+    WithdrawalStatus.PAID,
+    WithdrawalStatus.RETURNED,
+    WithdrawalStatus.REJECTED,
+    WithdrawalStatus.CANCELLED,
+)
+_MAY_BE_UNSENT = tuple(status for status in WithdrawalStatus if status not in _ENDED)
+
+
+def unsent_withdrawals(
+    connection: Connection[Any], *, player_id: UUID | None = None, instrument: str | None = None
+) -> list[UUID]:
+    """Withdrawals, oldest first, of which something may still have to be sent.
+
+    Of the player, where one is named; to the instrument, or with a leg to it, where one is.
+    """
+    filters = Filters(
+        kinds=["withdrawal"],
+        statuses=_MAY_BE_UNSENT,
+        player_id=player_id,
+        instrument=instrument,
+    )
+    conditions = filters.conditions()
+    where = " AND ".join(condition for condition, _ in conditions)
+    query = f"SELECT id FROM history_v2.transactions WHERE {where} ORDER BY created_position"
+    values = [value for _, bound in conditions for value in bound]
+    return [id_ for (id_,) in connection.execute(query.encode(), values, prepare=False).fetchall()]
 
 
 async def with_metadata_value(

@@ -18,6 +18,7 @@ from domain.events import (
     ConversionExpired,
     ConversionQuoted,
     ConversionRejected,
+    CredentialsChanged,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
@@ -44,8 +45,10 @@ from domain.events import (
     DisputeWithdrawn,
     DisputeWon,
     ExclusionEnded,
+    FraudEvent,
     HoldLifted,
     HoldPlaced,
+    InstrumentHolderChecked,
     InstrumentRegistered,
     LedgerEvent,
     LimitSet,
@@ -105,6 +108,8 @@ NotOfTransactions = (
     | VerificationChanged
     | LimitSet
     | InstrumentRegistered
+    | InstrumentHolderChecked
+    | CredentialsChanged
     | PlayerExcluded
     | ExclusionEnded
     | HoldPlaced
@@ -117,6 +122,7 @@ NotOfTransactions = (
     | ApprovalPolicyPublished
     | RateTablePublished
     | ProjectionCutOver
+    | FraudEvent
 )
 Creation = (
     DepositCreated

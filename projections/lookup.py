@@ -61,6 +61,7 @@ class _Seen:
     providers: Sequence[str]
     then: int | None
     """None: the present."""
+    hidden: Sequence[str]
 
     @property
     def upto(self) -> int:
@@ -73,11 +74,13 @@ async def find(
     *,
     providers: Sequence[str],
     past: PastTransactions | None = None,
+    hidden: Sequence[str] = (),
 ) -> list[Hit]:
     """What `text` may mean, exact ids first, at most `HITS_MAX`; each thing once.
 
     `providers` are the names of those that are registered: messages are known by provider and the
-    id the provider gave them. With `past`, what there was then.
+    id the provider gave them. With `past`, what there was then. Of events of the topics `hidden`
+    nothing is told.
     """
     wanted = text.strip()
     if not wanted or len(wanted) > TEXT_CHARS_MAX or "\0" in wanted:
@@ -87,6 +90,7 @@ async def find(
         transactions=past or PresentTransactions(connection),
         providers=providers,
         then=past.upto if past else None,
+        hidden=hidden,
     )
     found: dict[tuple[str, str], Hit] = {}
     async for hit in _hits(seen, wanted):
@@ -178,8 +182,11 @@ async def _by_account(seen: _Seen, wanted: str) -> list[Hit]:
 async def _by_position(seen: _Seen, wanted: str) -> list[Hit]:
     if not (wanted.isascii() and wanted.isdigit()) or int(wanted) > seen.upto:
         return []
-    query = "SELECT notification_id, topic FROM ledger_events WHERE notification_id = %s"
-    cursor = await seen.connection.execute(query, [int(wanted)])
+    query = """
+        SELECT notification_id, topic FROM ledger_events
+        WHERE notification_id = %s AND topic <> ALL(%s)
+    """
+    cursor = await seen.connection.execute(query, [int(wanted), list(seen.hidden)])
     return [
         Hit("event", str(position), f"{topic} at position {position}", "position")
         for position, topic in await cursor.fetchall()

@@ -175,6 +175,17 @@ def release(connection: Connection[Any], work: Work) -> None:
         connection.execute("DELETE FROM work_leases WHERE work = %s", [work.lease])
 
 
+def put_off(connection: Connection[Any], work: Work, seconds: float) -> None:
+    """Give back what cannot be done yet: it may be taken again when `seconds` have passed."""
+    with connection.transaction():
+        connection.execute(
+            """
+            UPDATE work_leases SET leased_until = statement_timestamp() + %s WHERE work = %s
+            """,
+            [timedelta(seconds=seconds), work.lease],
+        )
+
+
 def sweep(connection: Connection[Any]) -> int:
     """Delete leases that have ended; how many. To be called now and then by one worker."""
     with connection.transaction():

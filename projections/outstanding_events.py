@@ -11,6 +11,7 @@ from domain.events import (
     ConversionExpired,
     ConversionQuoted,
     ConversionRejected,
+    CredentialsChanged,
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
@@ -37,8 +38,10 @@ from domain.events import (
     DisputeWithdrawn,
     DisputeWon,
     ExclusionEnded,
+    FraudEvent,
     HoldLifted,
     HoldPlaced,
+    InstrumentHolderChecked,
     InstrumentRegistered,
     LimitSet,
     NoticeNoted,
@@ -100,6 +103,8 @@ SchedulesNothing = (
     | VerificationChanged
     | LimitSet
     | InstrumentRegistered
+    | InstrumentHolderChecked
+    | CredentialsChanged
     | PlayerExcluded
     | ExclusionEnded
     | HoldPlaced
@@ -112,6 +117,7 @@ SchedulesNothing = (
     | ApprovalPolicyPublished
     | RateTablePublished
     | ProjectionCutOver
+    | FraudEvent
 )
 """Whoever has work with the transaction has the same afterwards."""
 Opens = (

@@ -33,6 +33,13 @@ class Row(msgspec.Struct, frozen=True):
     """
 
 
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What a fold keeps in one column as JSON text, whole; no query looks into it.
+
+    A column may hold one of several such types: then each has a `tag`.
+    """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table(Generic[K, R]):
     """A table of a read model. One with a single key column is held in memory by that column."""

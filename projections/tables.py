@@ -16,7 +16,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow, args_row
 from psycopg.types.json import set_json_loads
 
-from projections.read_model import K, R, ReadModel, Row, Table, schema_of
+from projections.read_model import K, Kept, R, ReadModel, Row, Table, schema_of
 
 _LOCK_INSTALL = 7_236_851_903
 _SQL_TYPES: dict[object, str] = {
@@ -161,7 +161,8 @@ class StoredTable(Generic[K, R]):
         self._save = f"INSERT INTO {name} ({columns}) SELECT * FROM unnest({values}) {upsert}"
         self._delete = f"DELETE FROM {name} WHERE {keys} = ANY({key_array})"
         self.select_all = f"SELECT {columns} FROM {name} ORDER BY {keys}"
-        self._as_json = [types_[column] == "jsonb" for column in table.columns]
+        kept = kept_columns(table.row)
+        self._as_json = [types_[c] == "jsonb" or c in kept for c in table.columns]
         self.build = builder(table.row)
 
     def load(self, connection: Connection[TupleRow], keys: Collection[object]) -> dict[K, R]:
@@ -176,7 +177,11 @@ class StoredTable(Generic[K, R]):
         self, connection: Connection[TupleRow], before: Mapping[K, R], after: Mapping[K, R]
     ) -> None:
         """Write the difference between what was loaded and what the fold made of it."""
-        changed = [row for key, row in after.items() if before.get(key) != row]
+        changed = []
+        for key, row in after.items():
+            known = before.get(key)
+            if known is not row and known != row:
+                changed.append(row)
         removed = [key for key in before if key not in after]
         if removed:
             connection.execute(self._delete.encode(), [array_text(removed)])
@@ -201,7 +206,10 @@ class StoredTable(Generic[K, R]):
 
 
 def sql_types(row: type[Row]) -> dict[str, str]:
-    """The column types a row's fields are stored as; a mapping or tuple is stored as jsonb."""
+    """The column types a row's fields are stored as.
+
+    What is kept is stored as text, a mapping or tuple as jsonb.
+    """
     hints = get_type_hints(row)
     return {name: _sql_type(hints[name]) for name in row.__struct_fields__}
 
@@ -236,9 +244,22 @@ def _json_text(value: object) -> str | None:
 
 
 def _sql_type(hint: object) -> str:
+    if is_kept(hint):
+        return "text"
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (part for part in get_args(hint) if part is not type(None))
     return _SQL_TYPES.get(hint, "jsonb")
+
+
+def is_kept(hint: object) -> bool:
+    """Whether it is what a fold keeps: one type of it, or one of several."""
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return all(isinstance(part, type) and issubclass(part, Kept) for part in parts)
+
+
+def kept_columns(row: type[Row]) -> frozenset[str]:
+    """The columns that hold what a fold keeps."""
+    return frozenset(name for name, hint in get_type_hints(row).items() if is_kept(hint))
 
 
 def builder(row: type[R]) -> Callable[..., R]:
@@ -249,7 +270,12 @@ def builder(row: type[R]) -> Callable[..., R]:
         for n, f in enumerate(row.__struct_fields__)
         if _sql_type(hints[f]) == "jsonb" and get_origin(hints[f]) is not Mapping
     ]
-    if not converted:
+    kept = [
+        (n, msgspec.json.Decoder(hints[f]).decode)
+        for n, f in enumerate(row.__struct_fields__)
+        if is_kept(hints[f])
+    ]
+    if not converted and not kept:
         return row
 
     def build(*values: Any) -> R:
@@ -257,6 +283,8 @@ def builder(row: type[R]) -> Callable[..., R]:
         for index, hint in converted:
             if items[index] is not None:
                 items[index] = msgspec.convert(items[index], hint)
+        for index, decode in kept:
+            items[index] = decode(items[index])
         return row(*items)
 
     return build

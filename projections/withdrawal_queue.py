@@ -35,7 +35,8 @@ CREATE TABLE cases (
     due_at          timestamptz,                        -- until when people have to act
     stage           text,                               -- of a dispute
     named_in        text,                               -- stage in which the amount was named
-    reasons         jsonb       NOT NULL,               -- of rules, or in words
+    reasons         jsonb       NOT NULL,               -- of rules, indicators, or in words
+    score           bigint,                             -- of a payout, once it is known
     review_reason   text,                               -- of the review that is open
     required        jsonb       NOT NULL,               -- groups of roles asked to agree
     approvals       jsonb       NOT NULL,               -- who agreed to it as it is, and when
@@ -59,7 +60,7 @@ class WithdrawalQueue:
     """The read model."""
 
     name = "withdrawal_queue"
-    version = 2
+    version = 3
     tables = (CASES,)
     ddl = DDL
     indexes = INDEXES
@@ -86,7 +87,7 @@ WITHDRAWAL_QUEUE = WithdrawalQueue()
 
 # --- queries ------------------------------------------------------------------------------------
 
-_SELECT = f"SELECT {', '.join(CASES.columns)} FROM withdrawal_queue_v2.cases"
+_SELECT = f"SELECT {', '.join(CASES.columns)} FROM withdrawal_queue_v3.cases"
 
 _case = builder(Case)
 

@@ -24,6 +24,7 @@ from domain.events import (
     ProviderRegistered,
     RateTablePublished,
     WithdrawalScored,
+    WithdrawalScreened,
 )
 from domain.player import Player, evolve_player
 from domain.policy import DEFAULT_POLICY, evolve_policy, policy_stream
@@ -38,6 +39,7 @@ from replay.seen import (
     Agreed,
     Approvals,
     Balance,
+    Counted,
     Health,
     PolicyInForce,
     RatesInForce,
@@ -51,6 +53,9 @@ RECENT_TRANSACTIONS: Final = 50
 
 T = TypeVar("T")
 
+Scored = WithdrawalScored | WithdrawalScreened
+"""What says how risky a payout looks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
@@ -62,8 +67,8 @@ class Decided:
     """When it was taken: `occurred_at` of its event."""
     before: Transaction | None
     after: Transaction
-    scored: tuple[int, WithdrawalScored] | None
-    """The last score before it, with its position."""
+    scored: tuple[int, Scored] | None
+    """What said last before it how risky it looks, with its position."""
 
 
 def seen(connection: Connection[Any], decided: Sequence[Decided]) -> list[Saw]:
@@ -290,8 +295,22 @@ def _score(decided: Decided) -> Score | None:
     if decided.scored is None:
         return None
     position, event = decided.scored
+    counted = decided.before.hits if isinstance(decided.before, Withdrawal) else ()
     return Score(
-        score=event.score, high=tuple(event.high), ruleset=event.ruleset, position=position
+        score=event.score,
+        high=tuple(event.high),
+        hits=tuple(
+            Counted(
+                indicator=hit.indicator,
+                severity=hit.severity,
+                subject=hit.subject,
+                position=hit.position,
+                holds=hit.holds,
+            )
+            for hit in counted
+        ),
+        ruleset=event.ruleset,
+        position=position,
     )
 
 

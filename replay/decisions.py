@@ -38,6 +38,7 @@ from domain.events import (
     DisputeOpened,
     DisputeWithdrawn,
     DisputeWon,
+    FraudEvent,
     LedgerEvent,
     NoticeEvent,
     NoticeNoted,
@@ -167,6 +168,7 @@ NoDecision = (
     | PolicyEvent
     | RatesEvent
     | ReadModelEvent
+    | FraudEvent
 )
 """Nobody chose, or it is not about a transaction."""
 

@@ -1,4 +1,4 @@
-"""Doing the exports that were asked for through the API, one after the other.
+"""Doing the exports and backtests that were asked for through the API, one after the other.
 
 Killed at any point, another worker goes on: what was finished is in the job's folder, and its
 lease ends. With the database away it waits; what cannot be done is said to whoever asked.
@@ -17,6 +17,7 @@ import psycopg
 import structlog
 
 from projections.reading import ReadModelBehind
+from replay.archive.layout import ArchiveBusy
 from replay.case.streams import Case, CaseKind, Unreadable
 from replay.case.write import NoCheckpoint, write_case
 from replay.export.errors import ExportError, FolderTaken, FolderUnusable, Stopped
@@ -48,9 +49,12 @@ SWEEP_SECONDS: Final = 60.0
 WriteCase = Callable[[Mapping[str, Any], Path, Report], dict[str, Any]]
 """Writes the bundle that is asked for into a new folder, and `<folder>.zip`; what is in it."""
 
+RunBacktest = Callable[[Mapping[str, Any], Report], dict[str, Any]]
+"""Runs the backtest that is asked for; what it comes to, as JSON."""
+
 _PASSING: Final = (
     *(psycopg.OperationalError, psycopg.InterfaceError),
-    *(ReadModelBehind, SignerBusy),
+    *(ReadModelBehind, SignerBusy, ArchiveBusy),
 )
 """What goes away by itself: the job is tried again."""
 
@@ -68,6 +72,7 @@ class ExportJobs:
         folder: Path,
         keep_days: int,
         write_case: WriteCase | None = None,
+        run_backtest: RunBacktest | None = None,
         lease_seconds: float = LEASE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
@@ -76,6 +81,7 @@ class ExportJobs:
         self._folder = folder
         self._keep_days = keep_days
         self._write_case = write_case
+        self._run_backtest = run_backtest
         self._lease_seconds = lease_seconds
         self._idle_seconds = idle_seconds
         self._leases = Leases(writer, uuid4(), lease_seconds)
@@ -128,6 +134,8 @@ class ExportJobs:
 
     def _make(self, job: Job, report: Report) -> dict[str, Any]:
         folder = self._folder / str(job.id)
+        if job.kind == "backtest":
+            return self._backtest(job, report)
         if job.kind == "case":
             return self._case(job, folder, report)
         selection = Selection.from_asked(job.request["selection"])
@@ -149,6 +157,11 @@ class ExportJobs:
             manifest = self._write_case(job.request, bundle, report)
             shutil.rmtree(bundle)
             return {"files": [_described(folder / f"{bundle.name}.zip")], "manifest": manifest}
+
+    def _backtest(self, job: Job, report: Report) -> dict[str, Any]:
+        if self._run_backtest is None:
+            raise ExportError("This server runs no backtests; use `tallystick backtest`.")
+        return self._run_backtest(job.request, report)
 
     @contextmanager
     def _held(self, job: Job, stop: threading.Event) -> Iterator[Callable[[int, int | None], None]]:
@@ -229,7 +242,7 @@ def _described(file: Path) -> dict[str, Any]:
 def _unexpected(error: Exception) -> str:
     return (
         f"Something went wrong on our side ({type(error).__name__}); it is in the log of the"
-        " server. Nothing was exported."
+        " server. There is nothing to fetch."
     )
 
 
@@ -251,7 +264,7 @@ def case_writer(settings: Settings) -> WriteCase:
         try:
             made = write_case(
                 database.conninfo(settings, Role.READER),
-                Case(kind, subject),
+                Case(kind, subject, without=tuple(request.get("without", ()))),
                 folder,
                 signer,
                 sign_now=signing.build(settings, utc_now).sign_now,
@@ -267,6 +280,7 @@ def case_writer(settings: Settings) -> WriteCase:
             ) from refused
         return {
             "case": {"kind": made.case.kind, "id": str(made.case.id)},
+            "without": list(made.case.without),
             "events": made.events,
             "transactions": made.transactions,
             "first_position": made.first_position,

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.events import (
+    FraudCaseEvent,
     LedgerEvent,
     NoticeEvent,
     PlayerEvent,
@@ -14,6 +15,8 @@ from domain.events import (
     ProviderEvent,
     RatesEvent,
     ReadModelEvent,
+    ReportEvent,
+    RuleSetEvent,
     WagerEvent,
 )
 from domain.transactions import evolve_transaction, kind_of
@@ -73,7 +76,11 @@ def _what(event: LedgerEvent) -> tuple[str, str]:
             return "turnover", "turnover that the platform reported"
         case _ if isinstance(event, ProviderEvent):
             return "provider", "a provider"
-        case _ if isinstance(event, PolicyEvent | RatesEvent | ReadModelEvent):
+        case _ if isinstance(event, PolicyEvent | RatesEvent | ReadModelEvent | RuleSetEvent):
             return "settings", f"where each {type(event).__name__} is recorded"
+        case _ if isinstance(event, FraudCaseEvent):
+            return "fraud case", "a fraud case"
+        case _ if isinstance(event, ReportEvent):
+            return "report", "a report of suspicious activity"
         case _:
             return "other", f"a stream that begins with {type(event).__name__}"

@@ -91,11 +91,16 @@ def standing(player: Standing) -> str:
 
 
 def scored(score: Score | None) -> str:
-    """The risk score, and whose it was."""
+    """The risk score, by which rules, and what it was made of."""
     if score is None:
         return "none"
     high = f", high: {', '.join(score.high)}" if score.high else ""
-    return f"{score.score} by {score.ruleset}{high} (position {score.position})"
+    hits = ", ".join(
+        f"{hit.indicator} ({hit.severity}{', holds' if hit.holds else ''}, position {hit.position})"
+        for hit in score.hits
+    )
+    counted = f"; counted: {hits}" if hits else ""
+    return f"{score.score} by {score.ruleset}{high} (position {score.position}){counted}"
 
 
 def agreed(approvals: Approvals) -> str:
@@ -162,6 +167,11 @@ def _legs(legs: Any) -> Iterator[str]:
         yield f"leg {leg['leg']}: {_money(leg['amount'])} to {to}"
 
 
+def _hits(hits: Any) -> Iterator[str]:
+    for hit in hits:
+        yield f"{hit['indicator']} ({hit['severity']})"
+
+
 def _required(groups: Any) -> Iterator[str]:
     yield "takes " + " and ".join(" or ".join(group) for group in groups)
 
@@ -190,6 +200,10 @@ _SAYINGS: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
     "standing": _plain,
     "score": _named("score"),
     "high": _list,
+    "hits": _hits,
+    "ruleset": _named("by"),
+    "credential": _plain,
+    "similarity_percent": lambda value: iter([f"names {value} % alike"]),
     "reason": _plain,
     "reasons": _list,
     "required": _required,

@@ -27,13 +27,29 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """An indicator that the score is made of."""
+
+    indicator: str
+    severity: str
+    subject: str
+    """Whom or what it hit: `player:<id>`, `instrument:<fingerprint>`, …"""
+    position: int
+    """Of the event that completed it."""
+    holds: bool
+    """The payout stops for it, whatever the score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How risky a payout looked, as it had last been scored."""
+    """How risky a payout looked: as it had last been screened, or scored since."""
 
     score: int
     """0 to 100."""
     high: tuple[str, ...]
-    """Indicators of high severity."""
+    """Indicators of high or critical severity."""
+    hits: tuple[Counted, ...]
+    """What the last screening counted; what only scored it since is in `high`."""
     ruleset: str
     position: int
     """Where it was recorded."""
@@ -119,7 +135,7 @@ class Saw:
     player: Standing | None
     """None where the transaction is about no player, or they were not registered."""
     score: Score | None
-    """Of a withdrawal; None while nobody had scored it."""
+    """Of a withdrawal; None before it was screened, unless somebody had scored it."""
     approvals: Approvals | None
     """Of a withdrawal, once requested; None for everything else."""
     providers: tuple[Health, ...]

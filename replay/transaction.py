@@ -13,13 +13,12 @@ from domain.events import (
     DisputeNoticeReceived,
     LedgerEvent,
     ProviderNoticeReceived,
-    WithdrawalScored,
 )
 from domain.outcomes import DisputeReport, Evidence
 from domain.postings import Posting, postings
 from domain.transactions import Transaction, evolve_transaction, kind_of
 from replay import context, past
-from replay.context import Decided
+from replay.context import Decided, Scored
 from replay.decisions import is_decision
 from replay.log import POSITION_MAX
 from replay.nothing import why_nothing
@@ -114,7 +113,7 @@ def _replayed(
                     scored=scored,
                 )
             )
-        if isinstance(stored.event, WithdrawalScored):
+        if isinstance(stored.event, Scored):
             scored = (stored.position, stored.event)
     if state is None:
         raise why_nothing(connection, transaction_id, wanted="transaction", upto=upto)

@@ -4,6 +4,7 @@ import gc
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from projections import tables
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from tallystick.access import Keys
+from tallystick.assessments import StoredAssessments
 from tallystick.checkpoints import signing
 from tallystick.commands.adjustments import AdjustmentCommands
 from tallystick.commands.atomic_batches import AtomicBatches
@@ -26,12 +28,15 @@ from tallystick.commands.conversions import ConversionCommands
 from tallystick.commands.deposits import DepositCommands
 from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.disputes import DisputeCommands
+from tallystick.commands.fraud_cases import FraudCaseCommands
+from tallystick.commands.fraud_reports import FraudReportCommands
 from tallystick.commands.handling import Handling
 from tallystick.commands.inbox import Inbox
 from tallystick.commands.players import PlayerCommands
 from tallystick.commands.policies import PolicyCommands, RateCommands
 from tallystick.commands.providers import ProviderCommands
 from tallystick.commands.refunds import RefundCommands
+from tallystick.commands.rulesets import RuleSetCommands
 from tallystick.commands.withdrawals import WithdrawalCommands
 from tallystick.config import Settings
 from tallystick.eventstore import database
@@ -40,11 +45,13 @@ from tallystick.eventstore.database import Role
 from tallystick.eventstore.ledger import utc_now
 from tallystick.export_jobs import ExportQueue
 from tallystick.faultpoints import faultpoint
+from tallystick.fraud_desk import FraudDesk
 from tallystick.keyring import provider_secrets
 from tallystick.past_balances import LedgerWithPast, PastBalances
 from tallystick.providers import registry
 from tallystick.providers.protocol import PaymentProvider
 from tallystick.proving import Proving
+from tallystick.reports.goaml import ReportingEntity
 from tallystick.workers import Worker
 
 if TYPE_CHECKING:  # it takes longer to load than all the rest, and few processes answer HTTP
@@ -192,6 +199,9 @@ def build_services(settings: Settings, ledger: LedgerWithPast) -> "Services":
         providers=ProviderCommands(handling),
         policies=PolicyCommands(handling),
         rates=RateCommands(handling),
+        rulesets=RuleSetCommands(handling),
+        fraud_cases=FraudCaseCommands(handling),
+        fraud_reports=FraudReportCommands(handling),
         batches=IndependentBatches(handling, ledger),
         atomic_batches=AtomicBatches(handling, ledger),
         inbox=Inbox(handling),
@@ -204,6 +214,11 @@ def build_services(settings: Settings, ledger: LedgerWithPast) -> "Services":
         exports=ExportQueue(writer),
         exports_folder=settings.data / "exports",
         export_days=settings.export_days,
+        reporting=ReportingEntity(
+            id=settings.reporting_id,
+            name=settings.reporting_name,
+            currency=settings.reporting_currency,
+        ),
         keys=Keys(writer),
         open_reads=lambda: _open_reads(database.conninfo(settings, Role.READER)),
         why_not_writable=lambda: why_not_writable(writer),
@@ -269,21 +284,58 @@ def serve_projector(settings: Settings, stop: threading.Event) -> None:
     ).run(stop)
 
 
+def build_assessments(settings: Settings) -> StoredAssessments:
+    """What payouts are judged by."""
+    return StoredAssessments(database.conninfo(settings, Role.READER))
+
+
+def build_fraud_desk(settings: Settings, handling: Handling) -> FraudDesk:
+    """What follows the fraud indicators."""
+    return FraudDesk(
+        conninfo=database.conninfo(settings, Role.READER),
+        handling=handling,
+        players=PlayerCommands(handling),
+        cases=FraudCaseCommands(handling),
+        rulesets=RuleSetCommands(handling),
+    )
+
+
 def serve_workers(settings: Settings, stop: threading.Event) -> None:
-    """Do outstanding work at the providers until `stop` is set."""
+    """Do outstanding work at the providers, and follow indicators, until `stop` is set."""
     ledger = build_ledger(settings)
+    assessments = build_assessments(settings)
     try:
         handling = build_handling(ledger)
-        Worker(
+        worker = Worker(
             conninfo=database.conninfo(settings, Role.WRITER),
             inbox=Inbox(handling),
-            dispatch=Dispatch(handling, settings.provider_timeout_seconds),
+            dispatch=Dispatch(handling, assessments, settings.provider_timeout_seconds),
             providers=build_adapters(settings),
             clock=utc_now,
             call_timeout_seconds=settings.provider_timeout_seconds,
-        ).run(stop)
+        )
+        _side_by_side(stop, worker.run, build_fraud_desk(settings, handling).run)
     finally:
+        assessments.close()
         ledger.close()
+
+
+def _side_by_side(stop: threading.Event, *parts: Callable[[threading.Event], None]) -> None:
+    """Run all until `stop` is set; where one fails, the others stop as well, and it is raised.
+
+    The supervisor then starts the process anew: a part never stays away unnoticed.
+    """
+
+    def run(part: Callable[[threading.Event], None]) -> None:
+        try:
+            part(stop)
+        finally:
+            stop.set()
+
+    with ThreadPoolExecutor(len(parts)) as threads:
+        running = [threads.submit(run, part) for part in parts]
+    for one in running:
+        one.result()
 
 
 def serve_signer(settings: Settings, stop: threading.Event) -> None:
@@ -292,8 +344,9 @@ def serve_signer(settings: Settings, stop: threading.Event) -> None:
 
 
 def serve_exports(settings: Settings, stop: threading.Event) -> None:
-    """Make the exports that are asked for over HTTP until `stop` is set."""
+    """Make the exports and backtests that are asked for over HTTP until `stop` is set."""
     # Imported here: the libraries for files weigh as much as everything else together.
+    from replay.backtest.job import backtester
     from replay.jobs import ExportJobs, case_writer
 
     ExportJobs(
@@ -302,6 +355,7 @@ def serve_exports(settings: Settings, stop: threading.Event) -> None:
         folder=settings.data / "exports",
         keep_days=settings.export_days,
         write_case=case_writer(settings),
+        run_backtest=backtester(settings),
     ).run(stop)
 
 

@@ -16,11 +16,13 @@ from tallystick import (
     access,
     bootstrap,
     cli_archive,
+    cli_backtest,
     cli_case,
     cli_checkpoints,
     cli_db,
     cli_export,
     cli_past,
+    cli_population,
     cli_proofs,
     cli_rates,
     cli_rebuild,
@@ -56,10 +58,12 @@ app.add_typer(cli_proofs.proofs, name="proof")
 app.add_typer(cli_rates.rates, name="rates")
 app.add_typer(cli_rates.policy, name="policy")
 app.command()(cli_verify.verify)
+app.command()(cli_backtest.backtest)
 app.command()(cli_rebuild.rebuild)
 cli_past.replay.command("read-model")(cli_rebuild.replay_read_model)
 app.command()(doctor)
 app.command()(demo)
+app.command()(cli_population.population)
 app.command("simulate-provider")(simulate_provider)
 
 T = TypeVar("T")

@@ -122,6 +122,22 @@ class Settings(BaseSettings):
     export_days: int = Field(
         default=7, ge=1, le=3_650, description="How long files of exports are kept, in days"
     )
+    reporting_id: int = Field(
+        default=0,
+        ge=0,
+        description="Number that the financial intelligence unit knows this casino by",
+    )
+    reporting_name: str = Field(
+        default="UNKNOWN",
+        min_length=1,
+        max_length=255,
+        description="Who reports, as registered with the financial intelligence unit",
+    )
+    reporting_currency: str = Field(
+        default="EUR",
+        pattern=r"^[A-Z]{3}$",
+        description="Currency of the country reported in; amounts in reports are converted to it",
+    )
     queue_size_max: int = Field(
         default=1000, ge=1, description="Appends waiting for the writer before callers get 503"
     )

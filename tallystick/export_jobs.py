@@ -1,8 +1,9 @@
-"""Exports that were asked for through the API: who may see which, and who is at work on it.
+"""Exports and backtests that were asked for through the API: who may see which, who is at work.
 
-A row says what was asked for and how far it has come; the files are on disk, in a folder named
-for the job. Whoever works on a job holds a lease that it renews; a job whose lease has ended is
-taken by somebody else, who goes on where it was left.
+A row says what was asked for and how far it has come; the files of an export are on disk, in a
+folder named for the job, and what a backtest comes to is in the row. Whoever works on a job holds
+a lease that it renews; a job whose lease has ended is taken by somebody else, who goes on where an
+export was left, and begins a backtest anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,12 @@ UNDER_WAY_MAX: Final = 5
 ATTEMPTS_MAX: Final = 10
 """So often is a job begun whose worker ended without a word; then it is given up."""
 
+EXPORTS: Final = ("events", "case")
+BACKTESTS: Final = ("backtest",)
+"""Kinds of jobs: what is asked about one of them is never answered with another."""
+
 SEES_ALL: Final = frozenset((StaffRole.AUDITOR, StaffRole.COMPLIANCE, StaffRole.ADMINISTRATOR))
-"""Everybody else sees their own exports only."""
+"""Everybody else sees their own only."""
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:tallystick:export")
 _COLUMNS: Final = """id, person, kind, request, status, events_done, events_total, error, result,
@@ -52,6 +57,12 @@ class ExportNotFound(DomainError):
     code = "export_not_found"
 
 
+class BacktestNotFound(DomainError):
+    """There is no such backtest, or it is somebody else's."""
+
+    code = "backtest_not_found"
+
+
 class ExportFileNotFound(DomainError):
     """This export has no such file, or not yet, or not any more: see its status and files."""
 
@@ -71,7 +82,7 @@ class ExportUnderWay(DomainError):
 
 
 class TooManyExports(DomainError):
-    """You have 5 exports queued or running; wait until one is done, or cancel one."""
+    """You have 5 exports or backtests queued or running; wait until one is done, or cancel one."""
 
     code = "too_many_exports"
 
@@ -94,19 +105,20 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An export as it stands."""
+    """An export or a backtest as it stands."""
 
     id: UUID
     person: str
     kind: str
-    """`events` or `case`."""
+    """`events`, `case` or `backtest`."""
     request: dict[str, Any]
     status: str
     events_done: int
     events_total: int | None
     error: str | None
     result: dict[str, Any] | None
-    """`files`: name, bytes and sha256 of each; `manifest`."""
+    """Of an export `files`, with name, bytes and sha256 of each, and `manifest`; of a backtest what
+    it came to."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -122,7 +134,7 @@ class ExportQueue:
     def create(
         self, viewer: Viewer, idempotency_key: str, kind: str, request: Mapping[str, Any]
     ) -> Job:
-        """Ask for an export. Repeated with the same key, it is the same one.
+        """Ask for an export or a backtest. Repeated with the same key, it is the same one.
 
         Raises:
             CommandReused: the key was used before, with another request.
@@ -149,7 +161,7 @@ class ExportQueue:
                 "INSERT INTO export_jobs (id, person, kind, request) VALUES (%s, %s, %s, %s)",
                 [job_id, viewer.person, kind, Jsonb(dict(request))],
             )
-            return _found(connection, viewer, job_id)
+            return _found(connection, viewer, job_id, (kind,))
 
     def get(self, viewer: Viewer, job_id: UUID) -> Job:
         """An export.
@@ -160,13 +172,26 @@ class ExportQueue:
         with psycopg.connect(self._conninfo) as connection:
             return _found(connection, viewer, job_id)
 
+    def backtest(self, viewer: Viewer, job_id: UUID) -> Job:
+        """A backtest.
+
+        Raises:
+            BacktestNotFound: there is none, or not for them.
+        """
+        with psycopg.connect(self._conninfo) as connection:
+            return _found(connection, viewer, job_id, BACKTESTS)
+
     def page(
-        self, viewer: Viewer, before: tuple[datetime, UUID] | None, limit: int
+        self,
+        viewer: Viewer,
+        before: tuple[datetime, UUID] | None,
+        limit: int,
+        kinds: Sequence[str] = EXPORTS,
     ) -> Sequence[Job]:
-        """Up to `limit` exports asked for before another, newest first."""
-        conditions, values = ["status <> 'deleted'"], list[Any]()
+        """Up to `limit` jobs of these kinds asked for before another, newest first."""
+        conditions, values = ["status <> 'deleted'", "kind = ANY(%s)"], list[Any]([list(kinds)])
         if not viewer.sees_all:
-            conditions, values = [*conditions, "person = %s"], [viewer.person]
+            conditions, values = [*conditions, "person = %s"], [*values, viewer.person]
         if before is not None:
             conditions, values = [*conditions, "(created_at, id) < (%s, %s)"], [*values, *before]
         query = f"""
@@ -259,7 +284,8 @@ WHERE id = %s AND worker = %s AND status = 'running'
 """
 _EXPIRE: Final = """
 UPDATE export_jobs SET status = 'expired'
-WHERE status = 'done' AND ended_at < clock_timestamp() - make_interval(days => %s)
+WHERE status = 'done' AND kind <> 'backtest'
+  AND ended_at < clock_timestamp() - make_interval(days => %s)
 """
 _UNWANTED: Final = """
 SELECT id FROM export_jobs WHERE id = ANY(%s) AND status NOT IN ('queued', 'running', 'done')
@@ -311,7 +337,7 @@ class Leases:
             return connection.execute(_END, values).rowcount == 1
 
     def expire(self, keep_days: int) -> None:
-        """Mark as expired what was done longer ago."""
+        """Mark as expired the exports that were done longer ago."""
         with psycopg.connect(self._conninfo) as connection:
             connection.execute(_EXPIRE, [keep_days])
 
@@ -321,10 +347,17 @@ class Leases:
             return [row[0] for row in connection.execute(_UNWANTED, [list(ids)])]
 
 
-def _found(connection: psycopg.Connection[Any], viewer: Viewer, job_id: UUID) -> Job:
-    job = _job(connection, "id = %s AND status <> 'deleted'", [job_id])
+def _found(
+    connection: psycopg.Connection[Any],
+    viewer: Viewer,
+    job_id: UUID,
+    kinds: Sequence[str] = EXPORTS,
+) -> Job:
+    job = _job(
+        connection, "id = %s AND kind = ANY(%s) AND status <> 'deleted'", [job_id, list(kinds)]
+    )
     if job is None or not (viewer.sees_all or job.person == viewer.person):
-        raise ExportNotFound
+        raise BacktestNotFound if tuple(kinds) == BACKTESTS else ExportNotFound
     return job
 
 

@@ -25,7 +25,7 @@ from domain.outcomes import Outcome, Source
 from projections import outstanding
 from projections.outstanding import Kind, Work
 from tallystick.commands.dispatch import Attempt, Dispatch
-from tallystick.commands.errors import TooContended, TransactionNotFound
+from tallystick.commands.errors import NotAssessedYet, TooContended, TransactionNotFound
 from tallystick.commands.inbox import Inbox, evidence_from
 from tallystick.eventstore.errors import OutcomeUnknown, QueueFull, StoreUnavailable
 from tallystick.faultpoints import faultpoint
@@ -41,6 +41,11 @@ LEASE_SECONDS = 20.0
 
 SWEEP_SECONDS = 60.0
 IDLE_SECONDS = 0.05
+
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.05, 30.0
+"""How long work pauses that waits for a read model: as long as it has waited already, so that the
+usual wait of milliseconds stays short, and one for a model that has stopped costs next to nothing.
+"""
 
 _ANOTHER_TIME = (
     QueueFull,
@@ -137,6 +142,9 @@ class Worker:
         """
         try:
             self._step(work)
+        except NotAssessedYet as error:
+            _log.debug("worker.waits_for_indicators", work=work.work, why=str(error))
+            self._put_off(work)
         except _ANOTHER_TIME as error:
             _log.warning("worker.again", work=work.work, error=str(error))
             self._give_back(work)
@@ -148,6 +156,13 @@ class Worker:
         """So that it is done as soon as the database is back; if it is not, the lease ends."""
         with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
             outstanding.release(connection, work)
+
+    def _put_off(self, work: Work) -> None:
+        """So that it is done soon after it can be; meanwhile the lease stops others as well."""
+        waited_seconds = (self._clock() - work.due_at).total_seconds()
+        pause_seconds = min(max(waited_seconds, PAUSE_SECONDS_MIN), PAUSE_SECONDS_MAX)
+        with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
+            outstanding.put_off(connection, work, pause_seconds)
 
     def _step(self, work: Work) -> None:
         try:

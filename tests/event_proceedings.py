@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain import accounts
 from domain.adjustment import Adjustment, approve_adjustment, reject_adjustment
+from domain.assessment import Assessment
 from domain.attempts import reference
 from domain.conversion import (
     Conversion,
@@ -205,6 +206,7 @@ def _withdrawal(world: "World", state: Withdrawal) -> "Made":
                 world.command(),
                 player=player,
                 policy=DEFAULT_POLICY,
+                assessment=_assessed(random.choice((0, 0, 25, 50, 75))),
                 in_policy_currency=in_euro,
                 deposited_minor=10**9,
                 wagered_minor=10**9,
@@ -316,3 +318,7 @@ def _adjustment(world: "World", state: Adjustment) -> "Made":
         return reject_adjustment(state, world.by_person(), note="no")
     refusal = world.random.choice([None, None, Reason.INSUFFICIENT_FUNDS])
     return approve_adjustment(state, world.by_person(), note="yes", refusal=refusal)
+
+
+def _assessed(score: int) -> Assessment:
+    return Assessment(score=score, hits=(), ruleset="default-1", hold_from=70)

@@ -93,6 +93,62 @@ _LEGS = (
     e.PlannedLeg(leg=1, provider="acme", method="card", instrument="card-1", amount=FEE),
     e.PlannedLeg(leg=2, provider="beta", method="bank_transfer", instrument=None, amount=EUR),
 )
+_ORIGIN = e.Origin(
+    device="dev-7f3a",
+    address="addr-19c2",
+    address_country="DE",
+    instrument_country="AT",
+    bin="411111",
+)
+_CASE_HIT = e.IndicatorHit(
+    hit=f"000000000004711/structuring/player:{PLAYER_ID}",
+    position=4_711,
+    hit_at=AT,
+    indicator="structuring",
+    severity="high",
+    subject=f"player:{PLAYER_ID}",
+    player_id=PLAYER_ID,
+    value=4,
+    threshold=3,
+    unit="count",
+    sentence="4 deposits between 1,800.00 and 2,000.00 EUR within 7 days.",
+    ruleset="rules-3",
+    holds=True,
+)
+_RULES = e.RuleSetTerms(
+    indicators=(
+        e.IndicatorTerms(
+            indicator="velocity",
+            mode="shadow",
+            thresholds=(
+                e.Threshold(name="hour_deposits", value=10),
+                e.Threshold(name="day_deposits", value=20),
+            ),
+        ),
+    ),
+    score_low=10,
+    score_medium=25,
+    score_high=50,
+    hold_from=70,
+    base="EUR",
+    rates=(e.Rate(currency="GBP", numerator=86, denominator=100),),
+)
+_RULESET: dict[str, Any] = {
+    **_COMMANDED,
+    "ruleset_id": OTHER_ID,
+    "ruleset": "rules-3",
+    "person": "ann",
+    "note": "fewer false alarms",
+}
+_REPORTED = (
+    e.ReportedTransaction(
+        transaction_id=OTHER_ID,
+        kind="deposit",
+        amount=EUR,
+        at="2026-03-02T09:30:00Z",
+        instrument="iban-1",
+    ),
+)
 _REQUIRED = (("finance", "administrator"), ("compliance",))
 _TERMS = e.ApprovalTerms(
     currency="EUR",
@@ -107,8 +163,10 @@ _TERMS = e.ApprovalTerms(
 )
 
 SAMPLES: tuple[LedgerEvent, ...] = (
-    e.DepositCreated(**_REQUEST, counts=_COUNTS),
-    e.DepositBlocked(**_HEADER, reason="player_excluded", counts=_COUNTS),
+    e.DepositCreated(**_REQUEST, origin=_ORIGIN, counts=_COUNTS),
+    e.DepositBlocked(
+        **_HEADER, player_id=PLAYER_ID, amount=EUR, reason="player_excluded", counts=_COUNTS
+    ),
     e.DepositAwaitingPlayer(
         **_HEADER,
         redirect_url="https://psp.example/pay",
@@ -121,6 +179,7 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         **_HEADER,
         player_id=PLAYER_ID,
         provider="acme",
+        instrument="iban-1",
         settled=EUR,
         fee=FEE,
         late=True,
@@ -147,6 +206,9 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         retry_at=LATER,
         counts=_COUNTS,
         evidence=EVIDENCE,
+        declined=e.Declined(
+            provider="acme", amount=EUR, instrument="iban-1", address="addr-19c2", bin="411111"
+        ),
     ),
     e.NoticeNoted(**_HEADER, disposition=Disposition.LATE, evidence=EVIDENCE),
     e.ReviewOpened(
@@ -167,13 +229,16 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         moves=_MOVES,
         counts=_COUNTS,
     ),
-    e.WithdrawalRequested(**_REQUEST, reserved=True, legs=_LEGS, closed_loop=True, counts=_COUNTS),
+    e.WithdrawalRequested(
+        **_REQUEST, origin=_ORIGIN, reserved=True, legs=_LEGS, closed_loop=True, counts=_COUNTS
+    ),
     e.WithdrawalAmended(
         **_COMMANDED,
         player_id=PLAYER_ID,
         amount=EUR,
         instrument="iban-2",
         legs=_LEGS,
+        origin=_ORIGIN,
         closed_loop=False,
         released=FEE,
         note="takes less",
@@ -189,6 +254,18 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         required=_REQUIRED,
         policy="default-1",
         approval_seconds=86_400,
+        score=75,
+        high=("structuring",),
+        hits=(
+            e.WeighedHit(
+                indicator="structuring",
+                severity="high",
+                subject=f"player:{PLAYER_ID}",
+                position=4_711,
+                holds=False,
+            ),
+        ),
+        ruleset="rules-3",
     ),
     e.WithdrawalApprovalGiven(
         **_COMMANDED, person="ann", role="finance", snapshot=DIGEST, note="known player"
@@ -415,6 +492,61 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         digest_position=4_700,
         compared=True,
     ),
+    e.InstrumentHolderChecked(**_COMMANDED, instrument="iban-1", similarity_percent=41),
+    e.CredentialsChanged(**_COMMANDED, credential="email"),
+    e.RuleSetDrafted(**_RULESET, terms=_RULES),
+    e.RuleSetPublished(**_RULESET, terms=_RULES),
+    e.RuleSetDiscarded(**_RULESET),
+    e.FraudCaseOpened(**_COMMANDED, subject=f"player:{PLAYER_ID}", number=2, hit=_CASE_HIT),
+    e.FraudCaseHitAdded(**_COMMANDED, hit=_CASE_HIT),
+    e.FraudCaseAssigned(**_COMMANDED, person="ben"),
+    e.FraudCaseNoted(**_COMMANDED, person="ben", note="same device as another player"),
+    e.FraudCaseInformationRequested(**_COMMANDED, person="ben", note="whose card is it?"),
+    e.FraudCaseInformationReceived(**_COMMANDED, person="ben", note="their sister's"),
+    e.FraudCaseHoldPlaced(
+        **_COMMANDED, person="ben", player_id=PLAYER_ID, hold="fraud", note="until it is clear"
+    ),
+    e.FraudCaseHoldLifted(
+        **_COMMANDED, person="ben", player_id=PLAYER_ID, hold="fraud", note="it is clear"
+    ),
+    e.FraudCaseClosureProposed(
+        **_COMMANDED, person="ben", decision="false_positive", reason="a family"
+    ),
+    e.FraudCaseClosed(
+        **_COMMANDED,
+        person="eve",
+        decision="false_positive",
+        reason="a family",
+        proposed_by="ben",
+        subject=f"player:{PLAYER_ID}",
+        indicators=("structuring", "velocity"),
+        opened_at=AT,
+    ),
+    e.ReportDrafted(
+        **_COMMANDED,
+        case_id=OTHER_ID,
+        subject=f"player:{PLAYER_ID}",
+        player_id=PLAYER_ID,
+        person="eve",
+        narrative="Deposits just below 2,000 euro, day after day.",
+        transactions=_REPORTED,
+        indicators=(
+            e.ReportedIndicator(
+                indicator="structuring", hit=_CASE_HIT.hit, sentence=_CASE_HIT.sentence
+            ),
+        ),
+    ),
+    e.ReportRevised(
+        **_COMMANDED, person="eve", narrative="And a payout to a third.", transactions=_REPORTED
+    ),
+    e.ReportFiled(
+        **_COMMANDED,
+        person="eve",
+        authority="FIU",
+        authority_reference="FIU-2026-4711",
+        document_digest="cd" * 32,
+    ),
+    e.ReportDismissed(**_COMMANDED, person="eve", reason="explained by a sale of a car"),
 )
 SAMPLE = {type(sample): sample for sample in SAMPLES}
 

@@ -95,6 +95,7 @@ def credit(player_id: UUID, amount: Money, *, stream: UUID | None = None) -> Dep
         **header(stream, 1),
         player_id=player_id,
         provider="acme",
+        instrument=None,
         settled=amount,
         fee=None,
         late=False,
@@ -115,6 +116,7 @@ def counted(**changes: int) -> DepositCreated:
         amount=Money(100, "EUR"),
         instrument=None,
         metadata={},
+        origin=None,
         counts=tuple(Count(counter=name, change=change) for name, change in changes.items()),
     )
 
@@ -133,6 +135,7 @@ def requested(
             amount=amount,
             instrument=None,
             metadata={},
+            origin=None,
             reserved=True,
             legs=(),
             closed_loop=True,

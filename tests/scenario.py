@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from domain.assessment import Assessment
 from domain.attempts import ATTEMPTS_MAX, reference
 from domain.closed_loop import plan_legs
 from domain.commands import Command
@@ -367,6 +368,8 @@ SUPERVISED = policy((None, EITHER))
 """Every withdrawal needs one person."""
 TWICE_SUPERVISED = policy((None, BOTH))
 """Every withdrawal needs two people."""
+UNREMARKABLE = Assessment(score=0, hits=(), ruleset="default-1", hold_from=70)
+"""No indicator says anything about it."""
 
 
 def hear_of_withdrawal(
@@ -383,6 +386,7 @@ def screened(
     """`screen_withdrawal` by the system, in the policy's currency, with enough turnover."""
     usual = {
         "policy": SUPERVISED,
+        "assessment": UNREMARKABLE,
         "in_policy_currency": state.amount,
         "deposited_minor": 0,
         "wagered_minor": 0,

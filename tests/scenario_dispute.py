@@ -209,6 +209,7 @@ def undisputed(amount: Money = AMOUNT, *, instrument: str | None = "card-1") -> 
                 amount=amount,
                 instrument=instrument,
                 metadata={},
+                origin=None,
                 counts=(),
             ),
             TransactionSubmitted(
@@ -222,6 +223,7 @@ def undisputed(amount: Money = AMOUNT, *, instrument: str | None = "card-1") -> 
                 **command().header(TRANSACTION, 3),
                 player_id=PLAYER_ID,
                 provider=PROVIDER_NAME,
+                instrument=instrument,
                 settled=amount,
                 fee=None,
                 late=False,

@@ -54,15 +54,31 @@ from domain.events.disputes import (
     DisputeWithdrawn,
     DisputeWon,
 )
+from domain.events.fraud_cases import (
+    FraudCaseAssigned,
+    FraudCaseClosed,
+    FraudCaseClosureProposed,
+    FraudCaseHitAdded,
+    FraudCaseHoldLifted,
+    FraudCaseHoldPlaced,
+    FraudCaseInformationReceived,
+    FraudCaseInformationRequested,
+    FraudCaseNoted,
+    FraudCaseOpened,
+    IndicatorHit,
+)
 from domain.events.notices import (
     DisputeNoticeReceived,
     NoticeUnmatched,
     ProviderNoticeReceived,
 )
+from domain.events.origins import Declined, Origin
 from domain.events.players import (
+    CredentialsChanged,
     ExclusionEnded,
     HoldLifted,
     HoldPlaced,
+    InstrumentHolderChecked,
     InstrumentRegistered,
     LimitSet,
     PlayerExcluded,
@@ -103,7 +119,24 @@ from domain.events.refunds import (
     RefundReversed,
     RefundSucceeded,
 )
+from domain.events.reports import (
+    ReportDismissed,
+    ReportDrafted,
+    ReportedIndicator,
+    ReportedTransaction,
+    ReportFiled,
+    ReportRevised,
+)
+from domain.events.rulesets import (
+    IndicatorTerms,
+    RuleSetDiscarded,
+    RuleSetDrafted,
+    RuleSetPublished,
+    RuleSetTerms,
+    Threshold,
+)
 from domain.events.withdrawals import (
+    WeighedHit,
     WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
@@ -218,6 +251,8 @@ PlayerEvent = (
     | VerificationChanged
     | LimitSet
     | InstrumentRegistered
+    | InstrumentHolderChecked
+    | CredentialsChanged
     | PlayerExcluded
     | ExclusionEnded
     | HoldPlaced
@@ -234,6 +269,27 @@ RatesEvent = RateTablePublished
 
 ReadModelEvent = ProjectionCutOver
 
+RuleSetEvent = RuleSetDrafted | RuleSetPublished | RuleSetDiscarded
+
+FraudCaseEvent = (
+    FraudCaseOpened
+    | FraudCaseHitAdded
+    | FraudCaseAssigned
+    | FraudCaseNoted
+    | FraudCaseInformationRequested
+    | FraudCaseInformationReceived
+    | FraudCaseHoldPlaced
+    | FraudCaseHoldLifted
+    | FraudCaseClosureProposed
+    | FraudCaseClosed
+)
+
+ReportEvent = ReportDrafted | ReportRevised | ReportFiled | ReportDismissed
+"""For compliance and auditors only."""
+
+FraudEvent = RuleSetEvent | FraudCaseEvent | ReportEvent
+"""What moves no money, and no transaction either: how fraud is looked for, and what was found."""
+
 LedgerEvent = (
     DepositEvent
     | WithdrawalEvent
@@ -248,6 +304,7 @@ LedgerEvent = (
     | PolicyEvent
     | RatesEvent
     | ReadModelEvent
+    | FraudEvent
 )
 
 EVENT_TYPES: tuple[type[LedgerEvent], ...] = get_args(LedgerEvent)
@@ -271,6 +328,8 @@ __all__ = [
     "ConversionQuoted",
     "ConversionRejected",
     "Count",
+    "CredentialsChanged",
+    "Declined",
     "DepositAuthorised",
     "DepositAwaitingPlayer",
     "DepositBlocked",
@@ -300,9 +359,24 @@ __all__ = [
     "DisputeWon",
     "Event",
     "ExclusionEnded",
+    "FraudCaseAssigned",
+    "FraudCaseClosed",
+    "FraudCaseClosureProposed",
+    "FraudCaseEvent",
+    "FraudCaseHitAdded",
+    "FraudCaseHoldLifted",
+    "FraudCaseHoldPlaced",
+    "FraudCaseInformationReceived",
+    "FraudCaseInformationRequested",
+    "FraudCaseNoted",
+    "FraudCaseOpened",
+    "FraudEvent",
     "Header",
     "HoldLifted",
     "HoldPlaced",
+    "IndicatorHit",
+    "IndicatorTerms",
+    "InstrumentHolderChecked",
     "InstrumentRegistered",
     "LedgerEvent",
     "LimitSet",
@@ -310,6 +384,7 @@ __all__ = [
     "NoticeEvent",
     "NoticeNoted",
     "NoticeUnmatched",
+    "Origin",
     "PlannedLeg",
     "PlayerEvent",
     "PlayerExcluded",
@@ -334,8 +409,21 @@ __all__ = [
     "RefundRequested",
     "RefundReversed",
     "RefundSucceeded",
+    "ReportDismissed",
+    "ReportDrafted",
+    "ReportEvent",
+    "ReportFiled",
+    "ReportRevised",
+    "ReportedIndicator",
+    "ReportedTransaction",
     "ResolutionProposed",
     "ReviewOpened",
+    "RuleSetDiscarded",
+    "RuleSetDrafted",
+    "RuleSetEvent",
+    "RuleSetPublished",
+    "RuleSetTerms",
+    "Threshold",
     "TransactionFailed",
     "TransactionPending",
     "TransactionResolved",
@@ -344,6 +432,7 @@ __all__ = [
     "VerificationChanged",
     "WagerEvent",
     "WagerRecorded",
+    "WeighedHit",
     "WithdrawalAmended",
     "WithdrawalApprovalGiven",
     "WithdrawalApproved",

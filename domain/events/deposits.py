@@ -10,6 +10,7 @@ from domain.events.base import (
     Count,
     Event,
 )
+from domain.events.origins import Origin
 from domain.money import Money
 from domain.outcomes import (
     Evidence,
@@ -27,6 +28,7 @@ class DepositCreated(CommandedEvent):
     amount: Money
     instrument: str | None
     metadata: Mapping[str, str]
+    origin: Origin | None
     counts: tuple[Count, ...]
     """Towards the player\'s deposit limits; none where it is blocked."""
 
@@ -35,6 +37,8 @@ class DepositCreated(CommandedEvent):
 class DepositBlocked(Event):
     """A rule forbids the deposit; nothing was sent to the provider."""
 
+    player_id: UUID
+    amount: Money
     reason: str
     counts: tuple[Count, ...]
 
@@ -64,6 +68,7 @@ class DepositCompleted(Event):
 
     player_id: UUID
     provider: str
+    instrument: str | None
     settled: Money
     fee: Money | None
     late: bool

@@ -54,6 +54,22 @@ class InstrumentRegistered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentHolderChecked(CommandedEvent):
+    """The name on an instrument was compared with the player's; the names are not kept."""
+
+    instrument: str
+    similarity_percent: int
+    """100: the same but for case, accents and the order of its parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsChanged(CommandedEvent):
+    """The platform reports another password, e-mail address, telephone number or second factor."""
+
+    credential: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WagerRecorded(CommandedEvent):
     """The platform reports turnover; a stream of its own."""
 

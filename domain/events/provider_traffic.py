@@ -10,6 +10,7 @@ from domain.events.base import (
     Event,
     Move,
 )
+from domain.events.origins import Declined
 from domain.money import Money
 from domain.outcomes import (
     Disposition,
@@ -57,6 +58,8 @@ class TransactionFailed(Event):
     retry_at: datetime | None
     counts: tuple[Count, ...]
     evidence: Evidence
+    declined: Declined | None
+    """Of a deposit that the provider declined; None for anything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from domain.events.base import (
     Event,
     PlannedLeg,
 )
+from domain.events.origins import Origin
 from domain.money import Money
 from domain.outcomes import (
     Evidence,
@@ -27,6 +28,7 @@ class WithdrawalRequested(CommandedEvent):
     amount: Money
     instrument: str | None
     metadata: Mapping[str, str]
+    origin: Origin | None
     reserved: bool
     """False where the request is refused at once, and its rejection follows."""
     legs: tuple[PlannedLeg, ...]
@@ -45,6 +47,8 @@ class WithdrawalAmended(CommandedEvent):
     instrument: str | None
     legs: tuple[PlannedLeg, ...]
     closed_loop: bool
+    origin: Origin | None
+    """Of the request: an amended payout is judged by it, too."""
     released: Money | None
     note: str
     counts: tuple[Count, ...]
@@ -67,6 +71,20 @@ class WithdrawalScreeningStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeighedHit:
+    """An indicator that counted when a payout was screened."""
+
+    indicator: str
+    severity: str
+    subject: str
+    """`player:<id>`, `instrument:<fingerprint>`, `device:<token>`, …"""
+    position: int
+    """Of the event in the log that completed it."""
+    holds: bool
+    """The payout stops for it, whatever its score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawalScreened(Event):
     """The checks are done: who has to agree, and why."""
 
@@ -76,6 +94,13 @@ class WithdrawalScreened(Event):
     policy: str
     approval_seconds: int
     """How long an approval counts."""
+    score: int
+    """0 to 100: of the indicators below, or of whoever scored it higher."""
+    high: tuple[str, ...]
+    """Indicators of high or critical severity."""
+    hits: tuple[WeighedHit, ...]
+    ruleset: str
+    """By which it was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ def fold_bucket(folder: Path, models: Collection[str], upto: int, bucket: int) -
     """
     with seldom_collected():
         folding = _Folding([BUCKET_LOCAL[name] for name in sorted(models)])
-        for columns in _columns(folder, bucket, upto):
+        for columns in columns_of(folder, bucket, upto):
             folding.take(columns)
         return folding.result(bucket)
 
@@ -164,7 +164,7 @@ def _digest(model: ReadModel, rows: Rows) -> Digest:
     return digest
 
 
-def _columns(folder: Path, bucket: int, upto: int) -> Iterator[list[list[Any]]]:
+def columns_of(folder: Path, bucket: int, upto: int) -> Iterator[list[list[Any]]]:
     """The columns of a bucket's events up to a position, as many at once as a row group has."""
     for file in layout.load(folder).files(bucket, upto):
         for columns in read.row_groups(folder / file.name, COLUMNS):

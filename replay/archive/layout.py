@@ -52,6 +52,10 @@ class ArchiveError(Exception):
     """What is wrong with an archive, or with what was asked of it, and what to do."""
 
 
+class ArchiveBusy(ArchiveError):
+    """Another process is writing to the archive."""
+
+
 class BucketFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a segment: the events of the owners that belong to one bucket."""
 
@@ -185,14 +189,14 @@ def alone(folder: Path) -> Iterator[None]:
     """Hold the archive against other writers on this machine.
 
     Raises:
-        ArchiveError: another one writes to it.
+        ArchiveBusy: another one writes to it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ArchiveError(f"Another process is writing to {folder}: wait for it.") from error
+            raise ArchiveBusy(f"Another process is writing to {folder}: wait for it.") from error
         yield
     finally:
         os.close(descriptor)

@@ -59,7 +59,7 @@ def row_groups(path: Path, columns: tuple[str, ...]) -> Iterator[list[list[Any]]
                 raise Unreadable(path, None, "it has other columns")
             for group in range(file.num_row_groups):
                 yield _group(path, file, group, columns)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, KeyError) as error:  # KeyError: no column of that name
         raise Unreadable(path, None, str(error)) from error
 
 

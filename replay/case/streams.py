@@ -39,7 +39,7 @@ AND position('"transaction_id":"'::bytea IN state) > 0
 """
 _NAMING = """
 SELECT originator_id, state FROM ledger_events
-WHERE notification_id <= %s AND position(%s::bytea IN state) > 0
+WHERE notification_id <= %s AND topic <> ALL(%s) AND position(%s::bytea IN state) > 0
 """
 _FIRST = """
 SELECT topic FROM ledger_events
@@ -60,6 +60,8 @@ class Case:
 
     kind: CaseKind
     id: UUID
+    without: tuple[str, ...] = ()
+    """Types of events that are not for whoever asked: their streams are left out."""
 
     @property
     def accounts(self) -> str:
@@ -83,7 +85,7 @@ def streams_of(connection: Connection[TupleRow], case: Case, upto: int) -> set[U
         _check_transaction(connection, case.id, upto)
     begun = {case.id}
     if case.kind is CaseKind.PLAYER:
-        begun |= _of_player(connection, case.id, upto)
+        begun |= _of_player(connection, case, upto)
         if not positions_of(connection, begun, upto):
             raise why_nothing(connection, case.id, wanted="player", upto=upto)
     return _connected(connection, begun, _adjusting(connection, upto), upto)
@@ -131,11 +133,14 @@ def _adjusting(connection: Connection[TupleRow], upto: int) -> dict[UUID, list[U
     return found
 
 
-def _of_player(connection: Connection[TupleRow], player_id: UUID, upto: int) -> set[UUID]:
+def _of_player(connection: Connection[TupleRow], case: Case, upto: int) -> set[UUID]:
     """The streams that say they are the player's, or move the player's accounts."""
+    player_id = case.id
     own_accounts = f"player:{player_id}:"
     found: set[UUID] = set()
-    for stream, state in _streamed(connection, _NAMING, [upto, str(player_id).encode()]):
+    for stream, state in _streamed(
+        connection, _NAMING, [upto, list(case.without), str(player_id).encode()]
+    ):
         if stream in found:
             continue
         said = _said(state)

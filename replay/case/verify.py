@@ -425,7 +425,12 @@ MOVES_NOTHING = frozenset(
     DisputeNoticeReceived NoticeUnmatched PlayerRegistered VerificationChanged LimitSet
     InstrumentRegistered PlayerExcluded ExclusionEnded HoldPlaced HoldLifted WagerRecorded
     ProviderRegistered ProviderPaused ProviderResumed ApprovalPolicyProposed
-    ApprovalPolicyPublished RateTablePublished ProjectionCutOver
+    ApprovalPolicyPublished RateTablePublished ProjectionCutOver InstrumentHolderChecked
+    CredentialsChanged RuleSetDrafted RuleSetPublished RuleSetDiscarded FraudCaseOpened
+    FraudCaseHitAdded FraudCaseAssigned FraudCaseNoted FraudCaseInformationRequested
+    FraudCaseInformationReceived FraudCaseHoldPlaced FraudCaseHoldLifted
+    FraudCaseClosureProposed FraudCaseClosed ReportDrafted ReportRevised ReportFiled
+    ReportDismissed
     """.split()  # noqa: SIM905
 )
 

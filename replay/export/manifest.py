@@ -148,7 +148,7 @@ def _has_stream(connection: Connection[TupleRow], stream: str) -> bool:
 def _asked(selection: Selection) -> str:
     """The filters, but for the range."""
     values = asdict(selection)
-    names = ("player_id", "transaction_id", "kinds", "provider", "topics")
+    names = ("player_id", "transaction_id", "kinds", "provider", "topics", "without")
     said = (
         f"{name} {', '.join(values[name]) if isinstance(values[name], tuple) else values[name]}"
         for name in names

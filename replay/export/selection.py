@@ -70,10 +70,12 @@ class Selection:
     from it, attempts there."""
     topics: tuple[str, ...] = ()
     """Of one of these types: `DepositCompleted`."""
+    without: tuple[str, ...] = ()
+    """Of none of these types: they are not for whoever asked."""
 
     def __post_init__(self) -> None:
         _refuse_unknown("kind", self.kinds, KINDS)
-        _refuse_unknown("topic", self.topics, sorted(_TOPICS))
+        _refuse_unknown("topic", (*self.topics, *self.without), sorted(_TOPICS))
         if self.after < 0 or (self.upto is not None and self.upto < 0):
             raise SelectionInvalid("A position is 0 or more: 0 is before the first event.")
         for instant in (self.recorded_from, self.recorded_to):
@@ -97,6 +99,8 @@ class Selection:
             instant: datetime | None = getattr(self, name)
             if instant is not None:
                 values[name] = instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if not self.without:
+            del values["without"]  # as it was asked before there was anything to leave out
         return values
 
     @classmethod
@@ -152,6 +156,8 @@ def _conditions(
 ) -> Iterator[Condition]:
     if selection.topics:
         yield Condition("event.topic = ANY(%s)", (list(selection.topics),))
+    if selection.without:
+        yield Condition("event.topic <> ALL(%s)", (list(selection.without),))
     if selection.transaction_id is not None:
         yield Condition("event.originator_id = %s", (selection.transaction_id,))
     if selection.kinds:

@@ -12,6 +12,7 @@ from domain.events import (
     DepositBlocked,
     DepositCompleted,
     LedgerEvent,
+    Origin,
     TransactionResolved,
 )
 from domain.jurisdictions import may_deposit_as_known
@@ -31,6 +32,7 @@ class CreateDeposit:
     amount: Money
     instrument: str | None = None
     metadata: Mapping[str, str]
+    origin: Origin | None = None
 
 
 class DepositCommands:
@@ -74,6 +76,7 @@ class DepositCommands:
                 amount=request.amount,
                 instrument=request.instrument,
                 metadata=request.metadata,
+                origin=request.origin,
                 counts=deposit_counts(known.id, request.amount, today),
                 refusal=refusal,
             )

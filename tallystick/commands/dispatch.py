@@ -5,10 +5,11 @@ done is recognised and not done twice.
 """
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Protocol, assert_never
 from uuid import UUID
 
 from domain.adjustment import Adjustment
+from domain.assessment import Assessment
 from domain.conversion import (
     Conversion,
     ConversionStatus,
@@ -84,12 +85,26 @@ class PendingAnswer:
     """What the provider's having it is recorded as: of the stage that was answered."""
 
 
+class Assessments(Protocol):
+    """What the fraud indicators say about payouts."""
+
+    def of(self, withdrawal_id: UUID, version: int) -> Assessment:
+        """About what the event at `version` of the withdrawal asks for.
+
+        Raises:
+            NotAssessedYet: they have not come that far.
+        """
+
+
 class Dispatch:
     """Decides what leaves, and records that it does."""
 
-    def __init__(self, handling: Handling, call_timeout_seconds: float) -> None:
+    def __init__(
+        self, handling: Handling, assessments: Assessments, call_timeout_seconds: float
+    ) -> None:
         """`call_timeout_seconds` is what providers get to answer a call."""
         self._handling = handling
+        self._assessments = assessments
         self._call_timeout_seconds = call_timeout_seconds
 
     # --- attempts -------------------------------------------------------------------------------
@@ -274,6 +289,7 @@ class Dispatch:
 
         Raises:
             InvalidTransition: it has been screened.
+            NotAssessedYet: the fraud indicators have not come as far as the request.
         """
 
         def decide(state: Withdrawal) -> Drafted | None:
@@ -290,6 +306,7 @@ class Dispatch:
                 command,
                 player=player,
                 policy=in_force,
+                assessment=self._assessments.of(state.id, state.asked_version),
                 in_policy_currency=self._converted(state.amount, in_force.terms.currency),
                 deposited_minor=counted[deposited],
                 wagered_minor=counted[wagered],

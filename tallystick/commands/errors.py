@@ -32,6 +32,33 @@ class ProviderNotFound(DomainError):
         super().__init__(f"There is no provider named {name!r}; GET /v1/providers lists them.")
 
 
+class RuleSetNotFound(DomainError):
+    """There is no such rule set."""
+
+    code = "ruleset_not_found"
+
+    def __init__(self, ruleset_id: UUID) -> None:
+        super().__init__(f"There is no rule set {ruleset_id}.")
+
+
+class CaseNotFound(DomainError):
+    """There is no such fraud case."""
+
+    code = "case_not_found"
+
+    def __init__(self, case_id: UUID) -> None:
+        super().__init__(f"There is no fraud case {case_id}.")
+
+
+class ReportNotFound(DomainError):
+    """There is no such report of suspicious activity."""
+
+    code = "report_not_found"
+
+    def __init__(self, report_id: UUID) -> None:
+        super().__init__(f"There is no report {report_id}.")
+
+
 class VersionChanged(DomainError):
     """It has changed since the version that If-Match names; read it again and decide anew."""
 
@@ -81,3 +108,13 @@ class BatchRefused(DomainError):
         )
         self.index = index
         self.error = error
+
+
+class NotAssessedYet(Exception):
+    """The fraud indicators have not come as far as a payout; it waits, and is asked about again.
+
+    No refusal: nobody but the workers ever meets it.
+    """
+
+    def __init__(self, withdrawal_id: UUID) -> None:
+        super().__init__(f"The payout {withdrawal_id} has not been assessed yet.")

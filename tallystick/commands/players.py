@@ -10,6 +10,7 @@ from domain.counters import Window, limit_counter
 from domain.errors import NothingToChange
 from domain.events import LedgerEvent, WagerRecorded
 from domain.holds import lift_hold, place_hold
+from domain.instrument_checks import Credential, change_credential, check_holder
 from domain.limits import set_limit
 from domain.money import Money
 from domain.player import (
@@ -26,6 +27,7 @@ from tallystick.commands.handling import Caller, Handling, project_player
 from tallystick.commands.streams import change_stream
 from tallystick.eventstore.append import Receipt
 from tallystick.eventstore.errors import VersionConflict
+from tallystick.holder_names import similarity_percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,16 @@ class Wagered:
     event: WagerRecorded
     receipt: Receipt
     replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderChecked:
+    """How like the player's name that on an instrument is."""
+
+    player: Player
+    """As the check left them."""
+    similarity_percent: int
+    """0 to 100."""
 
 
 class PlayerCommands:
@@ -150,6 +162,56 @@ class PlayerCommands:
             return lift_hold(_there(player, player_id), command, kind=kind, reason=reason)
 
         return change_stream(self._handling, player_id, project_player, command, decide)
+
+    # --- what indicators look at ----------------------------------------------------------------
+
+    def change_credential(
+        self, player_id: UUID, *, credential: Credential, caller: Caller
+    ) -> Player:
+        """Record that the player has another password, address or number, whatever it is.
+
+        Raises:
+            PlayerNotFound, CommandReused.
+        """
+        request = {"id": player_id, "credential": credential}
+        command = self._handling.command(caller, "change-credential", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            return change_credential(_there(player, player_id), command, credential=credential)
+
+        return change_stream(self._handling, player_id, project_player, command, decide)
+
+    def check_holder(
+        self,
+        player_id: UUID,
+        *,
+        instrument: str,
+        holder_name: str,
+        verified_name: str,
+        caller: Caller,
+    ) -> HolderChecked:
+        """Compare the name on an instrument with the player's, and record how like they are.
+
+        The names are not kept, and no digest of them either, as names can be guessed: a repeat is
+        told from another check by its result.
+
+        Raises:
+            PlayerNotFound, CommandReused.
+        """
+        percent = similarity_percent(holder_name, verified_name)
+        request = {"id": player_id, "instrument": instrument, "similarity_percent": percent}
+        command = self._handling.command(caller, "check-holder", request)
+
+        def decide(player: Player | None) -> LedgerEvent | None:
+            return check_holder(
+                _there(player, player_id),
+                command,
+                instrument=instrument,
+                similarity_percent=percent,
+            )
+
+        player = change_stream(self._handling, player_id, project_player, command, decide)
+        return HolderChecked(player=player, similarity_percent=percent)
 
     # --- limits ---------------------------------------------------------------------------------
 

@@ -1,20 +1,23 @@
-"""Load, decide, append, for what is not a transaction: players, providers, policies, rates."""
+"""Load, decide, append, for what is not a transaction: players, policies, rule sets, cases, …"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
 from domain.commands import Command
 from domain.events import LedgerEvent
+from domain.fraud_case import FraudCase
+from domain.fraud_report import Report
 from domain.player import Player
 from domain.policy import Policy
 from domain.provider import Provider
 from domain.rates import RateTable
-from tallystick.commands.errors import TooContended
+from domain.ruleset import RuleSets
+from tallystick.commands.errors import TooContended, VersionChanged
 from tallystick.commands.handling import DECISIONS_MAX, Handling
 from tallystick.eventstore.errors import VersionConflict
 
-S = TypeVar("S", Player, Provider, Policy, RateTable)
+S = TypeVar("S", Player, Provider, Policy, RateTable, RuleSets, FraudCase, Report)
 
 
 def change_stream(
@@ -22,31 +25,56 @@ def change_stream(
     stream: UUID,
     project: Callable[[S | None, Iterable[Any]], S | None],
     command: Command,
-    decide: Callable[[S | None], LedgerEvent | None],
+    decide: Callable[[S | None], LedgerEvent | Sequence[LedgerEvent] | None],
+    *,
+    expected_version: int | None = None,
 ) -> S:
     """The state as the command left it, also when it is repeated.
 
+    Events of other streams are appended with those of this one, all or none. What `decide` rests on
+    besides the state it has to read each time it is asked.
+
+    Args:
+        expected_version: the command is refused if the stream has moved on.
+
     Raises:
         DomainError: the decision refuses.
+        VersionChanged: the stream is at another version than expected.
         AppendError: see the ledger.
     """
     for _ in range(DECISIONS_MAX):
         state = handling.ledger.load(stream, project)
-        event = decide(state)
-        if event is None and state is not None:
+        events = _as_events(decide(state))
+        if not events and state is not None:
             return _as_left(handling, stream, project, command) or state
-        if event is None:
+        if not events:
             raise LookupError(f"nothing begins the stream {stream}")
+        _refuse_other_version(state, expected_version)
         try:
-            handling.ledger.append([event])
+            handling.ledger.append(events)
         except VersionConflict:
             continue
         finally:
-            handling.ledger.forget(stream)
-        changed = project(state, [event])
+            for concerned in {event.originator_id for event in events}:
+                handling.ledger.forget(concerned)
+        changed = project(state, [event for event in events if event.originator_id == stream])
         assert changed is not None  # noqa: S101  (an event leaves a state)
         return changed
     raise TooContended
+
+
+def _as_events(
+    decided: LedgerEvent | Sequence[LedgerEvent] | None,
+) -> Sequence[LedgerEvent]:
+    if decided is None:
+        return ()
+    return decided if isinstance(decided, Sequence) else (decided,)
+
+
+def _refuse_other_version(state: S | None, expected_version: int | None) -> None:
+    version = 0 if state is None else state.version
+    if expected_version is not None and version != expected_version:
+        raise VersionChanged(f"It is at version {version}, not {expected_version}; read it again.")
 
 
 def _as_left(
@@ -57,8 +85,11 @@ def _as_left(
 ) -> S | None:
     """The state as the command left it when it was first carried out; None if it never was."""
     state: S | None = None
+    left: S | None = None
     for event in handling.ledger.history(stream):
         state = project(state, [event])
         if event.command_id == command.command_id:
-            return state
-    return None
+            left = state
+        elif left is not None:
+            break
+    return left

@@ -8,7 +8,7 @@ from domain.closed_loop import plan_legs
 from domain.commands import Command
 from domain.counters import instrument_counter
 from domain.errors import Reason
-from domain.events import LedgerEvent
+from domain.events import LedgerEvent, Origin
 from domain.jurisdictions import jurisdiction_of
 from domain.money import Money
 from domain.player import Player
@@ -42,6 +42,7 @@ class RequestWithdrawal:
     amount: Money
     instrument: str | None = None
     metadata: Mapping[str, str]
+    origin: Origin | None = None
 
 
 class WithdrawalCommands:
@@ -87,6 +88,7 @@ class WithdrawalCommands:
                 amount=request.amount,
                 instrument=request.instrument,
                 metadata=request.metadata,
+                origin=request.origin,
                 plan=plan,
                 refusal=refusal,
             )

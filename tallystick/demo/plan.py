@@ -99,6 +99,8 @@ class PlannedWithdrawal:
     key: str
     player: PlannedPlayer
     percent: int
+    plays: bool
+    """The player has played for what they have before they ask."""
     course: Course
     resolved: bool
     """Where it ends in review, two people resolve it."""
@@ -231,6 +233,7 @@ class _Planner:
                 key=next(self.keys),
                 player=player,
                 percent=self.random.choice((10, 20, 35, 50, 80, 100, 100, 130)),
+                plays=self.random.random() < 0.7,
                 course=Course.REJECT if player.on_hold else self.random.choice(_COURSES),
                 resolved=self.random.random() < 0.5,
             )

@@ -26,6 +26,9 @@ from tallystick.providers.simulator.plan import Truth, plan
 from tallystick.providers.simulator.wire import Kind
 
 PAUSE_SECONDS = 0.2
+STAKED_TIMES = 3
+"""What players stake of what they have: what they win is staked again."""
+
 PROVIDER = "simulator"
 
 
@@ -150,6 +153,7 @@ class Play:
             "player_id": str(planned.player.id),
             "method": planned.method,
             "instrument": planned.instrument,
+            "origin": _origin(planned.player),
             "amount": money(planned.major * 10 ** exponent(currency), currency),
             "metadata": {"demo": str(self._cast.seed)},
         }
@@ -170,9 +174,14 @@ class Play:
     def _ask_for_payout(self, planned: PlannedWithdrawal) -> None:
         currency = planned.player.currency
         available_minor = self._available_minor(planned.player)
+        if planned.plays and available_minor:
+            staked = {"amount": money(STAKED_TIMES * available_minor, currency), "metadata": {}}
+            path = f"/v1/players/{planned.player.id}/wagers"
+            self._cast.platform.post(path, staked, key=f"{planned.key}-staked")
         body = {
             "player_id": str(planned.player.id),
             "method": "bank_transfer",
+            "origin": _origin(planned.player),
             "instrument": planned.player.instruments[0],
             "amount": money(max(1, available_minor * planned.percent // 100), currency),
             "metadata": {"demo": str(self._cast.seed)},
@@ -244,6 +253,11 @@ class Play:
         balances = self._cast.platform.get(f"/v1/players/{player.id}/balances")["balances"]
         account = f"player:{player.id}:available:{player.currency}"
         return sum(b["balance"]["amount"] for b in balances if b["account"] == account)
+
+
+def _origin(player: PlannedPlayer) -> dict[str, object]:
+    """Where the player asks from: tokens, as a platform makes them."""
+    return {"device": f"device-{player.id}", "address": f"address-{player.id}"}
 
 
 def money(amount_minor: int, currency: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ import httpx2
 import psycopg
 
 from projections import outstanding, reading
+from projections.fraud import queries as fraud
 from replay import log
 from tallystick import access, bootstrap, stack
 from tallystick.access import StaffRole
@@ -140,7 +141,9 @@ class _Quiet:
     def _nothing_is_outstanding(self) -> bool:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             lags = reading.lag_sync(connection)
-            return all(lag.lag_events == 0 for lag in lags) and outstanding.count(connection) == 0
+            if any(lag.lag_events for lag in lags) or fraud.is_anything_due(connection):
+                return False
+            return outstanding.count(connection) == 0
 
 
 def _free_port() -> int:

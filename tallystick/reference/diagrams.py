@@ -68,6 +68,9 @@ _SUBJECTS: Final[Mapping[str, object]] = {
     "policy": events.PolicyEvent,
     "rates": events.RatesEvent,
     "read model": events.ReadModelEvent,
+    "rule set": events.RuleSetEvent,
+    "fraud case": events.FraudCaseEvent,
+    "report": events.ReportEvent,
 }
 _LEG_BOX: Final = _Box(
     _AT_THE_PROVIDER, [LegStatus.SUBMITTED, LegStatus.PROCESSING, LegStatus.UNKNOWN]

@@ -24,6 +24,7 @@ from tallystick.reference.event_pages import (
     leg_rule,
     value_types,
 )
+from tallystick.reference.indicator_pages import FOLDER, indicators_table, stale_pages
 from tallystick.reference.settings_page import settings_table
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -52,6 +53,9 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "policy-events": partial(event_list, events.PolicyEvent),
     "rates-events": partial(event_list, events.RatesEvent),
     "read-model-events": partial(event_list, events.ReadModelEvent),
+    "rule-set-events": partial(event_list, events.RuleSetEvent),
+    "fraud-case-events": partial(event_list, events.FraudCaseEvent),
+    "report-events": partial(event_list, events.ReportEvent),
     "deposit-states": partial(diagram, Deposit),
     "withdrawal-states": partial(diagram, Withdrawal),
     "leg-states": leg_diagram,
@@ -70,6 +74,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "values": value_types,
     "accounts": account_list,
     "counters": counter_list,
+    "indicators": indicators_table,
     "settings": settings_table,
     "operations": operations_table,
     "shared-problems": shared_problems_table,
@@ -91,13 +96,14 @@ def made_anew(text: str) -> str:
 def out_of_date(docs: Path = DOCS) -> dict[Path, str]:
     """The files whose tables are not as the code has them, and what they should say."""
     pages = [*docs.parent.glob("README.md"), *sorted(docs.glob("*.md"))]
+    pages += docs.glob(f"{FOLDER}/README.md")
     texts = {path: path.read_text(encoding="utf-8") for path in pages}
     anew = {path: made_anew(text) for path, text in texts.items()}
     return {path: text for path, text in anew.items() if text != texts[path]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write the tables; the exit status."""
+    """Check or write the tables and the pages of indicators; the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tallystick.reference", description="The tables in docs/."
     )
@@ -107,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if not DOCS.is_dir():
         parser.error(f"{DOCS} is not there: this works in a checkout of the repository")
-    stale = out_of_date()
+    stale = out_of_date() | stale_pages(DOCS)
     for path, text in stale.items():
         if chosen.write:
             path.write_text(text, encoding="utf-8")

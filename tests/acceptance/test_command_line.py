@@ -54,7 +54,9 @@ def test_all_the_commands_are_there() -> None:
         "verify",
         "rebuild",
         "doctor",
+        "backtest",
         "demo",
+        "population",
         "simulate-provider",
     }
 

@@ -9,10 +9,10 @@ import httpx2
 
 from tallystick import bootstrap
 from tallystick.commands.deposits import DepositCommands
-from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.inbox import Inbox
 from tallystick.commands.players import PlayerCommands
-from tests.integration.api_server import CALL_TIMEOUT_SECONDS, Api, ledger_of, serving
+from tests.integration.api_server import Api, ledger_of, serving
+from tests.integration.assessing import dispatch_of
 
 
 class Clock:
@@ -48,5 +48,5 @@ def clocked(api: Api, clock: Clock) -> Iterator[Api]:
             url=url,
             client=client,
             services=services,
-            dispatch=Dispatch(handling, CALL_TIMEOUT_SECONDS),
+            dispatch=dispatch_of(handling, api.assessments),
         )

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -28,6 +28,7 @@ from projections.engine import Projector
 from projections.registry import READ_MODELS
 from tallystick import bootstrap
 from tallystick.access import StaffRole, create_key
+from tallystick.assessments import StoredAssessments
 from tallystick.commands.conversions import ConversionCommands
 from tallystick.commands.dispatch import Dispatch
 from tallystick.commands.handling import Caller
@@ -38,6 +39,7 @@ from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
 from tallystick.keyring import ProviderSecrets, provider_secrets
 from tallystick.past_balances import LedgerWithPast
+from tests.integration.assessing import dispatch_of, publish_rules
 
 PEOPLE: Mapping[str, StaffRole] = {
     "platform": StaffRole.PLATFORM,
@@ -47,7 +49,6 @@ PEOPLE: Mapping[str, StaffRole] = {
     "cleo": StaffRole.COMPLIANCE,
     "sam": StaffRole.SUPPORT,
 }
-CALL_TIMEOUT_SECONDS = 0.2
 PARALLEL = 50
 
 
@@ -57,6 +58,7 @@ class Api:
 
     url: str
     services: Services
+    assessments: StoredAssessments
     dispatch: Dispatch
     settings: Settings
     keys: Mapping[str, str]
@@ -198,8 +200,12 @@ class Api:
 
 
 @contextmanager
-def running_api(settings: Settings) -> Iterator[Api]:
-    """The API over a migrated database, with read models that follow."""
+def running_api(settings: Settings, *, indicators: str = "off") -> Iterator[Api]:
+    """The API over a migrated database, with read models that follow.
+
+    `indicators`: the mode of all of them; "live" is the default rule set. Most tests have players
+    pay and be paid within a second, by the same card, which is what indicators are there for.
+    """
     bootstrap.prepare(settings)
     owner = database.conninfo(settings, Role.OWNER)
     keys = {person: create_key(owner, person, role) for person, role in PEOPLE.items()}
@@ -211,16 +217,20 @@ def running_api(settings: Settings) -> Iterator[Api]:
     following.start()
     try:
         with (
+            closing(bootstrap.build_assessments(settings)) as assessments,
             services_over(settings) as services,
             serving(services) as url,
             httpx2.Client(
                 base_url=url, timeout=20.0, limits=httpx2.Limits(max_connections=64)
             ) as client,
         ):
+            if indicators != "live":
+                publish_rules(services, indicators)
             yield Api(
                 url=url,
                 services=services,
-                dispatch=Dispatch(services.handling, CALL_TIMEOUT_SECONDS),
+                assessments=assessments,
+                dispatch=dispatch_of(services.handling, assessments),
                 settings=settings,
                 keys=keys,
                 client=client,
@@ -267,7 +277,7 @@ def later(api: Api, by: timedelta) -> Iterator[Api]:
             url=url,
             client=client,
             services=services,
-            dispatch=Dispatch(handling, CALL_TIMEOUT_SECONDS),
+            dispatch=dispatch_of(handling, api.assessments),
         )
 
 

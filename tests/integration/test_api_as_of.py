@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -30,6 +30,7 @@ from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
 from tests.integration.api_server import services_over, serving
+from tests.integration.asked_about_fraud import ABOUT_FRAUD, FraudDay, Params, Question
 from tests.ledger_checks import ledger_on
 from tests.property.backroom import Clock
 from tests.property.mixed_core import PROVIDER
@@ -40,24 +41,13 @@ COMMANDS = 100
 STOPS = (1, 2, 9, 40, 260, 480)
 """Positions at which every query is asked, or as soon after them as the day allows."""
 
-ALWAYS_NOW = ("/livez", "/readyz", "/metrics", "/v1/checkpoints", "/v1/proofs", "/v1/exports")
+ALWAYS_NOW = (
+    *("/livez", "/readyz", "/metrics"),
+    *("/v1/checkpoints", "/v1/proofs", "/v1/exports", "/v1/backtests"),
+)
 """Queries that are not about the books: the service, the proofs of the log, files made of it."""
 
-Params = Mapping[str, Any]
 Answer = tuple[int, object, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A path as the document has it, what stands in it, and parameters."""
-
-    path: str
-    values: Mapping[str, object] = field(default_factory=dict)
-    params: Params = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        return self.path.format(**self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +59,7 @@ class Stop:
     answers: list[tuple[Question, Answer]]
 
 
-class RecordedDay(MixedDay):
+class RecordedDay(FraudDay):
     """A mixed day on which every query is asked again and again."""
 
     def __init__(self, *args: Any, record: Callable[["RecordedDay"], Stop]) -> None:
@@ -252,6 +242,7 @@ ASKED: Mapping[str, Callable[[MixedDay, random.Random], Iterator[Question]]] = {
     "/v1/providers": once("/v1/providers"),
     "/v1/approval-policy": once("/v1/approval-policy"),
     "/v1/rates": once("/v1/rates"),
+    **ABOUT_FRAUD,
 }
 """By path: what is asked at a position. A new query of the API has to be added."""
 
@@ -274,7 +265,7 @@ class Told:
 @contextmanager
 def asking(settings: Settings, clock: Clock) -> Iterator[httpx2.Client]:
     """The API by this clock, asked with a key."""
-    key = create_key(database.conninfo(settings, Role.OWNER), "anna", StaffRole.FINANCE)
+    key = create_key(database.conninfo(settings, Role.OWNER), "cleo", StaffRole.COMPLIANCE)
     with services_over(settings) as services:
         ledger: Any = services.handling.ledger
         handling = bootstrap.build_handling(ledger, clock)

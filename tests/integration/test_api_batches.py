@@ -408,7 +408,7 @@ def test_decisions_in_an_atomic_batch_follow_each_other(api: Api) -> None:
 
 def test_a_thousand_decisions_about_one_withdrawal_fit_in_an_atomic_batch(api: Api) -> None:
     about = {"id": api.review(uuid4())["id"], "ruleset": "rules-1"}
-    scores = [command("score-withdrawal", {**about, "score": n % 100}) for n in range(1_000)]
+    scores = [command("score-withdrawal", {**about, "score": 1 + n % 100}) for n in range(1_000)]
     found = results(send(api, *scores, atomic=True))
     versions = [result["body"]["version"] for result in found]
     assert versions == list(range(versions[0], versions[0] + 1_000))

@@ -246,23 +246,24 @@ def test_the_history_of_a_transaction_tells_who_did_what(api: Api) -> None:
 # --- the feed -----------------------------------------------------------------------------------
 
 
-def feed(api: Api, **params: Any) -> list[dict[str, Any]]:
-    """The log to its end."""
+def feed(api: Api, person: str = "platform", **params: Any) -> list[dict[str, Any]]:
+    """The log to its end, as this person may see it."""
     events: list[dict[str, Any]] = []
-    answer = api.get("/v1/events", params=params)
+    answer = api.get("/v1/events", person, params=params)
     while True:
         answer.raise_for_status()
         events += answer.json()["items"]
         if "next" not in answer.links:
             assert answer.json()["next_after"] == answer.json()["head"]
             return events
-        answer = api.get(answer.links["next"]["url"])
+        answer = api.get(answer.links["next"]["url"], person)
 
 
 def test_the_feed_is_the_log_without_gaps(api: Api, player: UUID) -> None:
-    events = feed(api, limit=9)
+    """For compliance; others do not see how fraud is looked for."""
+    events = feed(api, "cleo", limit=9)
     assert [event["position"] for event in events] == list(range(1, len(events) + 1))
-    assert feed(api, after=events[-2]["position"]) == events[-1:]
+    assert feed(api, "cleo", after=events[-2]["position"]) == events[-1:]
 
 
 def test_the_feed_can_be_narrowed_down(api: Api) -> None:

@@ -145,7 +145,8 @@ def test_the_digest_is_of_the_rows_and_not_of_where_they_lie(site: Site) -> None
             "UPDATE history_v2.transactions SET version = version + 1"
             " WHERE id = (SELECT id FROM history_v2.transactions ORDER BY id DESC LIMIT 1)"
         )
-        assert [a == b for a, b in zip(digests(), before, strict=True)] == [False, True, True, True]
+        others = [True] * (len(READ_MODELS) - 1)
+        assert [a == b for a, b in zip(digests(), before, strict=True)] == [False, *others]
 
 
 # --- damage -------------------------------------------------------------------------------------
@@ -438,7 +439,8 @@ def test_the_command_says_what_it_did_and_what_is_there(database: Settings, site
 
     status, found = command(database, "rebuild", "--all", "--jobs", "1", "--accept-differences")
     assert status == 0
-    assert [one["compared"] for one in found["rebuilt"]] == [False, True, True, True]
+    others = [True] * (len(READ_MODELS) - 1)
+    assert [one["compared"] for one in found["rebuilt"]] == [False, *others]
 
 
 def test_the_past_is_made_and_dropped_by_command(database: Settings, site: Site) -> None:

@@ -94,7 +94,7 @@ class Naive:
                 player["until"] = None
 
     def _of_payouts(self, stream: str, topic: str, said: dict[str, Any]) -> None:
-        if topic == "WithdrawalScored":
+        if topic in ("WithdrawalScored", "WithdrawalScreened"):
             self.scores[stream] = (said["score"], said["ruleset"])
         if topic in ("WithdrawalApprovalGiven", "WithdrawalApproved") and said["person"]:
             self.agreed.setdefault(stream, set()).add(said["person"])

@@ -15,7 +15,8 @@ from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 from tallystick.providers.protocol import Answer, PaymentProvider, Submission
 from tallystick.workers import Worker
-from tests.integration.api_server import CALL_TIMEOUT_SECONDS, Api, running_api
+from tests.integration.api_server import Api, running_api
+from tests.integration.assessing import CALL_TIMEOUT_SECONDS
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from domain.assessment import Assessment
 from domain.commands import Command
 from domain.errors import NothingToChange
 from domain.events import Rate
+from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from domain.transactions import Transaction, evolve_transaction
 from tallystick.commands.adjustments import AdjustmentCommands
 from tallystick.commands.conversions import ConversionCommands
@@ -73,6 +75,13 @@ class QuotingProvider:
         )
 
 
+class NothingFound:
+    """No indicator ever hits: what they find has tests of its own, and read models to follow."""
+
+    def of(self, withdrawal_id: UUID, version: int) -> Assessment:
+        return Assessment(score=0, hits=(), ruleset=DEFAULT_NAME, hold_from=DEFAULT_TERMS.hold_from)
+
+
 class Handlers:
     """Everything that changes the ledger, as one process has it."""
 
@@ -91,7 +100,7 @@ class Handlers:
         self.policies = PolicyCommands(handling)
         self.rates = RateCommands(handling)
         self.inbox = Inbox(handling)
-        self.dispatch = Dispatch(handling, call_timeout_seconds=1.0)
+        self.dispatch = Dispatch(handling, NothingFound(), call_timeout_seconds=1.0)
 
     def register_provider(self, name: str, *, poll_delays_seconds: tuple[int, ...]) -> None:
         command = Command(

@@ -15,6 +15,7 @@ from typer.main import get_command
 from api.observing import Metrics
 from domain.events import (
     EVENT_TYPES,
+    FraudCaseEvent,
     LedgerEvent,
     NoticeEvent,
     PlayerEvent,
@@ -22,16 +23,23 @@ from domain.events import (
     ProviderEvent,
     RatesEvent,
     ReadModelEvent,
+    ReportEvent,
+    RuleSetEvent,
     WagerEvent,
 )
+from domain.indicators.catalogue import INDICATORS
+from domain.indicators.declaring import Indicator
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal import Withdrawal
+from projections.fraud.states import INSTRUMENTS_MAX, PLAYERS_MAX
+from projections.fraud.windows import CELLS, KEPT_MAX
 from tallystick.cli import ServedPart, app
 from tallystick.config import Settings
 from tallystick.eventstore.embedded_initdb import ADMIN
 from tallystick.eventstore.roles import Role
-from tallystick.reference import api_page, arrows, pages
+from tallystick.reference import api_page, arrows, indicator_pages, pages
+from tallystick.reference.indicator_samples import sample_hits
 from tests.event_samples import SAMPLES
 from tests.event_sequences import world
 
@@ -75,6 +83,67 @@ def test_a_stale_table_is_noticed_and_made_anew(tmp_path: Path) -> None:
     assert pages.out_of_date(tmp_path) == {}
 
 
+# --- indicators ---------------------------------------------------------------------------------
+
+
+def test_the_page_of_an_indicator_is_as_its_declaration_says() -> None:
+    stale = [str(path) for path in indicator_pages.stale_pages(pages.DOCS)]
+    assert stale == [], "run: python -m tallystick.reference --write"
+
+
+def test_nothing_lies_among_the_pages_of_indicators_that_is_not_one() -> None:
+    made = {indicator_pages.page_name(one) for one in INDICATORS}
+    found = {path.name for path in (pages.DOCS / indicator_pages.FOLDER).iterdir()}
+    assert found == made | {"README.md"}
+
+
+def test_a_stale_or_missing_page_of_an_indicator_is_noticed(tmp_path: Path) -> None:
+    stale = indicator_pages.stale_pages(tmp_path)
+    assert len(stale) == len(INDICATORS)
+    for path, text in stale.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert indicator_pages.stale_pages(tmp_path) == {}
+    touched = min(stale)
+    touched.write_text(touched.read_text().replace("2000.00 EUR", "1000.00 EUR"))
+    assert list(indicator_pages.stale_pages(tmp_path)) == [touched]
+
+
+@pytest.mark.parametrize("indicator", INDICATORS, ids=lambda one: one.code)
+def test_a_page_says_everything_that_its_indicator_declares(indicator: Indicator) -> None:
+    text = indicator_pages.page(indicator)
+    assert indicator.code in text
+    for one in indicator.parameters:
+        value = indicator_pages.in_its_unit(one, one.default)
+        assert f"| `{one.name}` | {value} | {one.meaning} |" in text
+        named = "T" if indicator.code == "structuring" and one.currency else f"`{one.name}`"
+        assert named in indicator.formula
+    for severity in indicator.severities:
+        assert severity in text.partition("## What follows")[2].partition("## Example")[0]
+
+
+@pytest.mark.parametrize("indicator", INDICATORS, ids=lambda one: one.code)
+def test_an_example_is_what_a_hit_really_says(indicator: Indicator) -> None:
+    hits = sample_hits(indicator.code)
+    assert indicator.example == hits[0].sentence
+    assert {hit.severity for hit in hits} <= set(indicator.severities)
+    # One story for each kind of subject: two are alike only where a hit reads the same.
+    kinds = {hit.subject.partition(":")[0] for hit in hits}
+    assert kinds <= set(indicator.subjects)
+    assert len(kinds) == len(hits)
+
+
+def test_how_exact_windows_are_is_said_as_it_is() -> None:
+    text = " ".join((pages.DOCS / indicator_pages.FOLDER / "README.md").read_text().split())
+    assert f"for up to {KEPT_MAX} payments" in text
+    assert f"by less than a {CELLS}th of it" in text
+    assert f"device or address the {PLAYERS_MAX} players" in text
+    assert f"of one player the {INSTRUMENTS_MAX} instruments" in text
+
+
+# --- histories ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_random_histories_find_no_arrow_that_is_not_in_the_diagrams(seed: int) -> None:
     states: dict[Any, Transaction] = {}
@@ -109,7 +178,15 @@ def test_every_event_is_of_a_transaction_or_of_what_transactions_refer_to() -> N
     """An event that no decision leads to would stand in the log with nobody to write it."""
     others = {
         cls
-        for union in (NoticeEvent, PlayerEvent, ProviderEvent, PolicyEvent)
+        for union in (
+            NoticeEvent,
+            PlayerEvent,
+            ProviderEvent,
+            PolicyEvent,
+            RuleSetEvent,
+            FraudCaseEvent,
+            ReportEvent,
+        )
         for cls in get_args(union)
     } | {WagerEvent, RatesEvent, ReadModelEvent}
     of_transactions = {arrow.event for kind in arrows.MACHINES for arrow in arrows.arrows(kind)}

@@ -15,6 +15,7 @@ from replay.seen import (
     Agreed,
     Approvals,
     Balance,
+    Counted,
     Health,
     Heard,
     PolicyInForce,
@@ -87,6 +88,15 @@ def test_nothing_is_said_of_what_says_nothing() -> None:
             },
             "poll about attempt 2: declined do_not_honour 05",
         ),
+        (
+            {
+                "score": 25,
+                "hits": [{"indicator": "low_turnover", "severity": "medium", "position": 7}],
+                "ruleset": "rules-3",
+            },
+            "score 25, low_turnover (medium), by rules-3",
+        ),
+        ({"instrument": "iban-1", "similarity_percent": 41}, "names 41 % alike"),
         ({"target": "completed", "note": "the bank says so"}, "completed, “the bank says so”"),
     ],
 )
@@ -132,7 +142,28 @@ SAW = Saw(
         excluded=True,
         excluded_until=AT,
     ),
-    score=Score(score=72, high=("velocity",), ruleset="rules-3", position=38),
+    score=Score(
+        score=72,
+        high=("shared_instrument",),
+        hits=(
+            Counted(
+                indicator="low_turnover",
+                severity="medium",
+                subject=f"player:{PLAYER_ID}",
+                position=31,
+                holds=False,
+            ),
+            Counted(
+                indicator="closed_loop",
+                severity="high",
+                subject=f"holding:{PLAYER_ID}:tok_1",
+                position=30,
+                holds=True,
+            ),
+        ),
+        ruleset="rules-3",
+        position=38,
+    ),
     approvals=Approvals(
         screened=True,
         required=(("fraud", "finance"), ("compliance",)),
@@ -163,7 +194,8 @@ def test_what_was_seen_is_said_subject_by_subject() -> None:
         "balance: available 10.50 EUR, house:fees -7 JPY",
         f"player: verified full, no jurisdiction, excluded until {AT:%Y-%m-%d %H:%M}, "
         "holds: aml, fraud",
-        "score: 72 by rules-3, high: velocity (position 38)",
+        "score: 72 by rules-3, high: shared_instrument (position 38); counted: "
+        "low_turnover (medium, position 31), closed_loop (high, holds, position 30)",
         "agreed: ann as finance, ben as fraud (does not count: expired); still takes compliance",
         f"provider: acme: paused since {AT:%Y-%m-%d %H:%M} (timeouts); last 3: 2 paid, 1 failed",
         f"policy: policy-2 since {AT:%Y-%m-%d %H:%M}",

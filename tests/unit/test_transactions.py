@@ -56,13 +56,16 @@ def after() -> dict[str, object]:
 
 
 DEPOSIT = (
-    DepositCreated(**begun(), **_PAYMENT),
-    DepositBlocked(**after(), reason="provider_paused", counts=()),
+    DepositCreated(**begun(), **_PAYMENT, origin=None),
+    DepositBlocked(
+        **after(), player_id=PLAYER_ID, amount=AMOUNT, reason="provider_paused", counts=()
+    ),
 )
 WITHDRAWAL = (
     WithdrawalRequested(
         **begun(),
         **_PAYMENT,
+        origin=None,
         reserved=True,
         legs=(
             PlannedLeg(

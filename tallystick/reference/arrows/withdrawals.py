@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from domain.assessment import Assessment
 from domain.attempts import reference
 from domain.closed_loop import Plan
 from domain.errors import Reason
@@ -74,6 +75,10 @@ def _plan(amount: Money, legs: int, instrument: str = INSTRUMENT) -> Plan:
     return Plan(legs=planned, closed_loop=True)
 
 
+_HARMLESS: Final = Assessment(score=0, hits=(), ruleset="reference", hold_from=70)
+_RISKY: Final = Assessment(score=90, hits=(), ruleset="reference", hold_from=70)
+
+
 def _first() -> Iterator[Decision]:
     for amount, legs, refusal in _ASKED_FOR:
         yield partial(
@@ -91,12 +96,13 @@ def _first() -> Iterator[Decision]:
 
 
 def _following(state: Withdrawal) -> Iterator[Decision]:
-    for player in (PLAYER, HELD):
+    for player, assessment in ((PLAYER, _HARMLESS), (HELD, _HARMLESS), (PLAYER, _RISKY)):
         yield partial(
             screen_withdrawal,
             *(state, command()),
             player=player,
             policy=DEFAULT_POLICY,
+            assessment=assessment,
             in_policy_currency=state.amount,
             deposited_minor=0,
             wagered_minor=0,

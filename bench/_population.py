@@ -1,0 +1,18 @@
+"""A labelled population in a ledger, for benchmarks."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # it is appended as the tests do
+
+from tallystick.config import Settings
+from tallystick.progress import reporting
+from tests import population_log
+
+
+def append_population(settings: Settings, players: int, days: int, seed: int = 7) -> int:
+    """Append a population as it is recorded together; how many events that is."""
+    with reporting("Appending a population") as report:
+        return population_log.append_population(
+            settings, players, days, seed, on_progress=lambda done: report(done, None)
+        )

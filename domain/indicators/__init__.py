@@ -1,0 +1,1 @@
+"""Indicators: what is looked for in payments, declared; how, is in `projections/fraud`."""

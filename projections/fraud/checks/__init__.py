@@ -1,0 +1,1 @@
+"""When is each indicator true? One function for each, by what it looks at."""

@@ -1,0 +1,222 @@
+"""Judging: one signal about one subject, by a rule set; the state after it, and what hit.
+
+Pure: the same signals in the same order give the same hits, live, rebuilt, or elsewhere.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from domain.assessment import RANK, Severity
+from domain.events import WeighedHit
+from domain.indicators.catalogue import BY_CODE
+from domain.indicators.declaring import Indicator
+from projections.fraud.rules import LIVE, OFF, Rule, Rules
+from projections.fraud.signals import AnySignal, Cleared, instant
+from projections.fraud.states import STATES, Active, AnyState
+from projections.read_model import Row
+
+_BIGINT_MAX: Final = 2**63 - 1
+_RANK: Final[Mapping[str, int]] = {severity.value: rank for severity, rank in RANK.items()}
+_UNUSED: Final = Rule(OFF, {})
+"""An indicator newer than the rule set."""
+
+
+class Hit(Row, frozen=True):
+    """What an indicator found: everything that a person needs to believe it."""
+
+    id: str
+    """`<position>/<indicator>/<subject>`, the position with 15 digits."""
+    position: int
+    at: datetime
+    """Event time."""
+    indicator: str
+    severity: str
+    mode: str
+    """`live`, or `shadow`: recorded, without effect."""
+    subject: str
+    player_id: UUID | None
+    """Whose doing completed it."""
+    value: int
+    threshold: int
+    unit: str
+    """Of both."""
+    since: datetime
+    """Where the window began, that instant included."""
+    inputs: Mapping[str, Any]
+    """What the value was computed from."""
+    sentence: str
+    ruleset: str
+
+
+class Finding(NamedTuple):
+    """An indicator is true: how bad, by what numbers, in a sentence."""
+
+    severity: Severity
+    value: int
+    threshold: int
+    unit: str
+    since_us: int
+    inputs: Mapping[str, int | str]
+    sentence: str
+    about: str = ""
+    """Which part of the subject it is about, where one part's hit must not hide another's."""
+
+
+CheckFunction = Callable[[Any, Any, int, Rule, Rules], Finding | None]
+"""The state after the signal, the signal, now, the rule, all rules."""
+
+
+class Check(NamedTuple):
+    """When an indicator is looked at, and how."""
+
+    indicator: str
+    state: type[AnyState]
+    signals: tuple[type[AnySignal], ...]
+    function: CheckFunction
+    ends: bool = False
+    """Finding nothing ends what it found before."""
+
+
+Evolve = Callable[[Any, Any, int], Any]
+"""The state before, the signal, now: the state after. Hits are left to the judge."""
+
+
+class _Prepared(NamedTuple):
+    """A check, with what is looked up of its indicator."""
+
+    indicator: Indicator
+    code: str
+    worst: Severity
+    function: CheckFunction
+    ends: bool
+
+
+class Judge:
+    """How every subject is judged: made once of the checks there are."""
+
+    def __init__(self, evolve: Mapping[type[AnyState], Evolve], checks: Iterable[Check]) -> None:
+        self._evolve = evolve
+        self._checks: dict[tuple[type, type], list[_Prepared]] = defaultdict(list)
+        for check in checks:
+            for signal in check.signals:
+                self._checks[check.state, signal].append(_prepared(check))
+
+    def judge(
+        self, state: AnyState | None, signal: AnySignal, rules: Rules
+    ) -> tuple[AnyState, tuple[Hit, ...]]:
+        """The subject's state after `signal`, and what it hit."""
+        if state is None:
+            state = STATES[signal.subject.partition(":")[0]]()
+        kind = type(state)
+        now_us = max(state.at_us, signal.at_us)
+        after = self._evolve[kind](state, signal, now_us)
+        active = after.active
+        if active:
+            active = tuple([one for one in active if one.until_us > now_us])
+            if type(signal) is Cleared:
+                active = _cleared(active, signal.indicators)
+        hits: list[Hit] = []
+        for check in self._checks.get((kind, type(signal)), ()):
+            rule = rules.rules.get(check.code, _UNUSED)
+            if rule.mode == OFF:
+                continue
+            if active and not check.ends and _is_known(active, check.code, rule.mode, check.worst):
+                continue  # whatever it found would not be recorded
+            finding = check.function(after, signal, now_us, rule, rules)
+            if finding is None:
+                if check.ends:
+                    active = tuple([one for one in active if one.indicator != check.code])
+                continue
+            if _is_known(active, check.code, rule.mode, finding.severity, finding.about):
+                continue
+            hits.append(_hit(signal, now_us, check.code, rule, rules, finding))
+            active = _with(active, signal.position, now_us, check.indicator, rule, finding)
+        if after.at_us != now_us or after.active != active:
+            after = msgspec.structs.replace(after, at_us=now_us, active=active)
+        return after, tuple(hits)
+
+
+def weighed(state: AnyState, subject: str) -> list[WeighedHit]:
+    """The hits on a subject that count for a payout, as of its own clock."""
+    return [
+        WeighedHit(
+            indicator=one.indicator,
+            severity=one.severity,
+            subject=subject,
+            position=one.position,
+            holds=BY_CODE[one.indicator].effect.holds,
+        )
+        for one in state.active
+        if one.counts and one.mode == LIVE and BY_CODE[one.indicator].effect.weighs
+    ]
+
+
+def _prepared(check: Check) -> _Prepared:
+    indicator = BY_CODE[check.indicator]
+    worst = indicator.severities[-1]
+    return _Prepared(indicator, indicator.code, worst, check.function, check.ends)
+
+
+def _is_known(
+    active: tuple[Active, ...], code: str, mode: str, severity: Severity, about: str = ""
+) -> bool:
+    """It has hit already, as badly, and is still active."""
+    for one in active:
+        if one.indicator == code and one.mode == mode and one.about == about:
+            return _RANK[one.severity] >= RANK[severity]
+    return False
+
+
+def _with(
+    active: tuple[Active, ...],
+    position: int,
+    now_us: int,
+    indicator: Indicator,
+    rule: Rule,
+    finding: Finding,
+) -> tuple[Active, ...]:
+    same = (indicator.code, rule.mode, finding.about)
+    others = (one for one in active if (one.indicator, one.mode, one.about) != same)
+    added = Active(
+        indicator=indicator.code,
+        severity=finding.severity.value,
+        mode=rule.mode,
+        position=position,
+        until_us=now_us + indicator.active_seconds * 1_000_000,
+        about=finding.about,
+    )
+    return (*others, added)
+
+
+def _cleared(active: tuple[Active, ...], indicators: tuple[str, ...]) -> tuple[Active, ...]:
+    return tuple(
+        msgspec.structs.replace(one, counts=False) if one.indicator in indicators else one
+        for one in active
+    )
+
+
+def _hit(
+    signal: AnySignal, now_us: int, code: str, rule: Rule, rules: Rules, found: Finding
+) -> Hit:
+    return Hit(
+        id=f"{signal.position:015d}/{code}/{signal.subject}",
+        position=signal.position,
+        at=instant(now_us),
+        indicator=code,
+        severity=found.severity.value,
+        mode=rule.mode,
+        subject=signal.subject,
+        player_id=UUID(signal.player) if signal.player else None,
+        value=min(found.value, _BIGINT_MAX),
+        threshold=min(found.threshold, _BIGINT_MAX),
+        unit=found.unit,
+        since=instant(max(found.since_us, 0)),
+        inputs=found.inputs,
+        sentence=found.sentence,
+        ruleset=rules.name,
+    )
