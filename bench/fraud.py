@@ -3,16 +3,24 @@
 A labelled population is appended through the ledger. Then the fraud read model alone follows the
 log from its beginning, as the projector does, in one process. After that, one player with very
 many transactions is compared with many who have ten each, folded in memory and in the database.
+Last, the projector follows with every read model while deposits are made as fast as they can be:
+how far does it fall behind, and does it catch up?
 """
 
 import argparse
-from collections.abc import Callable, Iterable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from uuid import NAMESPACE_URL, uuid5
 
-from _measure import Result, configuration, fresh_ledger, show
+import psycopg
+from _measure import Result, configuration, fresh_ledger, rate, show
 from _population import append_population
+from append import CALLERS, append_prepared, whole_deposit
 
 from domain.events import DepositCompleted, DepositCreated, LedgerEvent, Origin
 from domain.money import Money
@@ -20,12 +28,13 @@ from domain.outcomes import Evidence, Outcome, Source
 from projections.engine import Projector
 from projections.fraud.model import FRAUD
 from projections.read_model import Recorded, Rows
-from tallystick import population
+from tallystick import bootstrap, population
 from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role
 from tallystick.eventstore.ledger import Drafting
+from tallystick.past_balances import LedgerWithPast
 from tests.population_log import append_drafts
 
 WANTED = 20_000
@@ -38,6 +47,7 @@ def main() -> None:
     parser.add_argument("--players", type=int, default=3_000, help="of the population")
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--transactions", type=int, default=100_000, help="of the busy player")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of deposits at full speed")
     chosen = parser.parse_args()
     results: list[Result] = []
     with fresh_ledger() as settings:
@@ -49,6 +59,8 @@ def main() -> None:
         results.append(_line("projection, a core's time", core, WANTED, f"wanted: {WANTED:,}"))
         config = configuration(settings, events=len(events), players=chosen.players)
     results += _busy(chosen.transactions)
+    for name, load in _LOADS.items():
+        results += _behind(name, load, chosen.seconds)
     show("fraud", config, results, as_json=chosen.json)
 
 
@@ -163,6 +175,71 @@ def _deposit(player: int, number: int, at: datetime) -> list[LedgerEvent]:
         evidence=Evidence(source=Source.POLL, outcome=Outcome.SUCCEEDED, reference="r"),
     )
     return [created, completed]
+
+
+# --- under load ---------------------------------------------------------------------------------
+
+
+Load = Callable[[LedgerWithPast, float], Callable[[], object]]
+"""What many callers do, made ready for so many seconds of it."""
+
+_LOADS: Mapping[str, Load] = {
+    "appends of three events (W1)": lambda ledger, seconds: append_prepared(
+        ledger, 70, int(15_000 * seconds)
+    ),
+    "whole deposits (W1b)": lambda ledger, _seconds: whole_deposit(ledger),
+}
+
+
+def _behind(name: str, load: Load, seconds: float) -> list[Result]:
+    """How far the projector falls behind many callers, and how it catches up."""
+    with fresh_ledger() as settings, _projector(settings):
+        ledger = bootstrap.build_ledger(settings)
+        act = load(ledger, seconds)
+        began = perf_counter()
+        figure = rate(CALLERS, seconds, act)
+        appended, lag = _lag(settings)
+        load_seconds, stopped = perf_counter() - began, perf_counter()
+        while _lag(settings)[1]:
+            sleep(0.02)
+        drained = perf_counter() - stopped
+        ledger.close()
+    return [
+        Result(
+            workload=f"every read model under {figure:,.0f} {name} a second",
+            ours=(appended - lag) / load_seconds,
+            baseline=appended / load_seconds,
+            baseline_name="events appended",
+            unit="events/s",
+        ),
+        Result(
+            workload=f"catching up with {lag:,} events after {name}",
+            ours=drained,
+            baseline=load_seconds,
+            baseline_name="the load lasted",
+            unit="seconds",
+        ),
+    ]
+
+
+@contextmanager
+def _projector(settings: Settings) -> Iterator[None]:
+    """A projector of its own process, as in production."""
+    environment = {**os.environ, "TALLYSTICK_DATA": str(settings.data)}
+    command = [sys.executable, "-m", "tallystick", "serve", "projector"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _lag(settings: Settings) -> tuple[int, int]:
+    """Events in the log, and how many of them the slowest read model has not taken."""
+    query = "SELECT position, position - (SELECT min(position) FROM read_models) FROM ledger_head"
+    with psycopg.connect(database.conninfo(settings, Role.READER)) as connection:
+        position, lag = connection.execute(query).fetchone() or (0, 0)
+    return position, lag
 
 
 def _seconds(act: Callable[[], None]) -> float:
