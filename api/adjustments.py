@@ -38,7 +38,7 @@ def request_adjustment(body: NewAdjustment, caller: CallerHere, services: Servic
         transaction_id=body.transaction_id,
         metadata=body.metadata,
     )
-    return written(services.adjustments.request(request, caller), status_code=201)
+    return written(services.adjustments.request(request, caller), caller, status_code=201)
 
 
 @router.post(
@@ -54,7 +54,7 @@ def approve_adjustment(
     Where a player does not have it any more, it is recorded as `rejected`, reason
     `insufficient_funds`.
     """
-    return written(services.adjustments.approve(adjustment_id, body.note, caller))
+    return written(services.adjustments.approve(adjustment_id, body.note, caller), caller)
 
 
 @router.post(
@@ -66,4 +66,4 @@ def reject_adjustment(
     adjustment_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Refuse a correction. Whoever asked for it may also take it back like this."""
-    return written(services.adjustments.reject(adjustment_id, body.note, caller))
+    return written(services.adjustments.reject(adjustment_id, body.note, caller), caller)

@@ -12,6 +12,7 @@ from api.errors import IfMatchMalformed
 from api.free_text import check_line
 from api.rendering import Plain, encode, rendered
 from api.validation import IDEMPOTENCY_HEADER
+from api.withholding import shown_to
 from domain.accounts import currency_of, of_player
 from domain.adjustment import Adjustment
 from domain.conversion import Conversion
@@ -20,7 +21,7 @@ from domain.dispute import Dispute
 from domain.refund import Refund
 from domain.transactions import accounts_of
 from domain.withdrawal import Withdrawal
-from tallystick.commands.handling import Written
+from tallystick.commands.handling import Caller, Written
 
 REPLAYED_HEADER: Final = "idempotent-replayed"
 
@@ -69,7 +70,7 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def written(outcome: Written, *, status_code: int = 200) -> Response:
+def written(outcome: Written, caller: Caller, *, status_code: int = 200) -> Response:
     """The answer to a write; a repeat gets the body of the first answer, byte for byte."""
     transaction = outcome.transaction
     headers = {
@@ -78,7 +79,7 @@ def written(outcome: Written, *, status_code: int = 200) -> Response:
     }
     if outcome.replayed:
         headers[REPLAYED_HEADER] = "true"
-    return answered(body_of(outcome), status_code=status_code, headers=headers)
+    return answered(body_of(outcome, caller.role), status_code=status_code, headers=headers)
 
 
 def answered(
@@ -90,10 +91,11 @@ def answered(
     )
 
 
-def body_of(outcome: Written) -> Plain:
-    """What a write answers, as `AnyTransactionAnswer` describes it; `encode` makes bytes of it."""
+def body_of(outcome: Written, role: str) -> Plain:
+    """What a write answers somebody of this role, as `AnyTransactionAnswer` describes it; `encode`
+    makes bytes of it."""
     transaction, receipt = outcome.transaction, outcome.receipt
-    body = rendered(transaction)
+    body = shown_to(role, rendered(transaction))
     body["position"] = receipt.position
     body["receipt"] = {
         "position": receipt.position,

@@ -3,11 +3,12 @@
 Everybody sees their own; auditors and compliance see all.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from api import declared
@@ -28,17 +29,27 @@ router = APIRouter(prefix="/v1", tags=["Fraud"], route_class=KeyedRoute, depende
 Position = Annotated[StrictInt, Field(ge=1, le=POSITION_MAX)]
 
 
+def _meant(point: object) -> str:
+    return "instant" if isinstance(point, str | datetime) else "position"
+
+
+Point = Annotated[
+    Annotated[Position, Tag("position")] | Annotated[When, Tag("instant")], Discriminator(_meant)
+]
+"""Told apart by what is sent, so that an error is about the one that was meant."""
+
+
 class BacktestBody(Body):
     """Which payouts, and where it is computed."""
 
-    begins: Position | When | None = Field(
+    begins: Point | None = Field(
         default=None,
         alias="from",
         description="A position, or an instant: payouts recorded then or later. What came earlier"
         " is judged as well, so that windows are full.",
         examples=["2026-03-01T00:00:00Z"],
     )
-    ends: Position | When | None = Field(
+    ends: Point | None = Field(
         default=None,
         alias="to",
         description="Likewise; not included. To the log's end where it is left out.",

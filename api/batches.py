@@ -76,6 +76,7 @@ def _independent(commands: Sequence[CommandBody], caller: Caller, services: Serv
     outcomes = services.batches.carry_out(list(asked.values())) if asked else []
     ended = dict(zip(asked, outcomes, strict=True))
     return _answer(
+        caller,
         commands,
         [
             ask if isinstance(ask, RequestInvalid) else ended[first]
@@ -100,7 +101,7 @@ def _all_or_none(commands: Sequence[CommandBody], caller: Caller, services: Serv
     if invalid:
         raise RequestInvalid(invalid)
     asked = [ask for ask in found if not isinstance(ask, RequestInvalid)]
-    return _answer(commands, services.atomic_batches.carry_out(asked))
+    return _answer(caller, commands, services.atomic_batches.carry_out(asked))
 
 
 def _asked(
@@ -118,18 +119,20 @@ def _asked(
         return RequestInvalid(command_errors(index, error.errors(include_url=False)))
 
 
-def _answer(commands: Sequence[CommandBody], ended: Sequence[Outcome | Exception]) -> Response:
+def _answer(
+    caller: Caller, commands: Sequence[CommandBody], ended: Sequence[Outcome | Exception]
+) -> Response:
     results = [
-        _result(command.operation, outcome)
+        _result(command.operation, outcome, caller.role)
         for command, outcome in zip(commands, ended, strict=True)
     ]
     replayed = all(not isinstance(outcome, Exception) and outcome.replayed for outcome in ended)
     return answered({"results": results}, headers={REPLAYED_HEADER: "true"} if replayed else None)
 
 
-def _result(operation: str, outcome: Outcome | Exception) -> Plain:
+def _result(operation: str, outcome: Outcome | Exception, role: str) -> Plain:
     if isinstance(outcome, Exception):
         problem = problems.problem(outcome)
         return {"status": problem["status"], "body": problem}
-    body = wager_body(outcome) if isinstance(outcome, Wagered) else body_of(outcome)
+    body = wager_body(outcome) if isinstance(outcome, Wagered) else body_of(outcome, role)
     return {"status": OPERATIONS[operation].status, "body": body}

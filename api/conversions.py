@@ -63,7 +63,7 @@ def quote_conversion(body: NewQuote, caller: CallerHere, services: ServicesHere)
         provider=body.provider,
         metadata=body.metadata,
     )
-    return written(services.conversions.quote(request, caller), status_code=201)
+    return written(services.conversions.quote(request, caller), caller, status_code=201)
 
 
 @router.post(
@@ -79,7 +79,7 @@ def accept_conversion(
     The house exchanges both sides at once; a provider is asked to, with the amount reserved
     meanwhile. Without enough funds it is recorded as `rejected`, reason `insufficient_funds`.
     """
-    return written(services.conversions.accept(conversion_id, caller))
+    return written(services.conversions.accept(conversion_id, caller), caller)
 
 
 @router.post(
@@ -97,4 +97,6 @@ def resolve_conversion(
 
     The first person's word is a proposal; a second person's, for the same target, decides.
     """
-    return written(services.conversions.resolve(conversion_id, body.target, body.note, caller))
+    return written(
+        services.conversions.resolve(conversion_id, body.target, body.note, caller), caller
+    )

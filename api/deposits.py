@@ -42,7 +42,7 @@ def create_deposit(body: NewTransaction, caller: CallerHere, services: ServicesH
         metadata=body.metadata,
         origin=body.known_origin(),
     )
-    return written(services.deposits.create(request, caller), status_code=201)
+    return written(services.deposits.create(request, caller), caller, status_code=201)
 
 
 @router.post(
@@ -52,7 +52,7 @@ def create_deposit(body: NewTransaction, caller: CallerHere, services: ServicesH
 )
 def cancel_deposit(deposit_id: UUID, caller: VersionedCaller, services: ServicesHere) -> Response:
     """Give a deposit up, before the player has paid."""
-    return written(services.deposits.cancel(deposit_id, caller))
+    return written(services.deposits.cancel(deposit_id, caller), caller)
 
 
 @router.post(
@@ -64,7 +64,7 @@ def review_concerns(
     deposit_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Say that a late success which the rules would have forbidden has been looked at."""
-    return written(services.deposits.review_concerns(deposit_id, body.note, caller))
+    return written(services.deposits.review_concerns(deposit_id, body.note, caller), caller)
 
 
 @router.post(
@@ -79,4 +79,4 @@ def resolve_deposit(
 
     The first person's word is a proposal; a second person's, for the same target, decides.
     """
-    return written(services.deposits.resolve(deposit_id, body.target, body.note, caller))
+    return written(services.deposits.resolve(deposit_id, body.target, body.note, caller), caller)

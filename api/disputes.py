@@ -78,7 +78,7 @@ def submit_evidence(
     submitted = services.disputes.submit_evidence(
         dispute_id, note=body.note, documents=body.documents, caller=caller
     )
-    return written(submitted)
+    return written(submitted, caller)
 
 
 @router.post("/{dispute_id}/accept", response_model=DisputeAnswer, responses=_ANSWERS)
@@ -86,4 +86,4 @@ def accept_dispute(
     dispute_id: UUID, body: EvidenceNoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Do not contest a dispute, and say why. The provider is told."""
-    return written(services.disputes.accept(dispute_id, body.note, caller))
+    return written(services.disputes.accept(dispute_id, body.note, caller), caller)

@@ -122,7 +122,8 @@ async def get_events(
     back with Last-Event-ID misses nothing and sees nothing twice. With `as_of` the log ends there.
 
     Events of rule sets, fraud cases and reports of suspicious activity are left out for who may
-    not see those; their positions are skipped.
+    not see those; their positions are skipped. Of other events `withheld` names the fields that are
+    left out: how risky a payout looks is not for everybody.
     """
     if EventSourceResponse.media_type in request.headers.get("accept", ""):
         after = feed.after if last_event_id is None else last_event_id
@@ -136,12 +137,12 @@ async def get_events(
     link_next(request, response, after=found.scanned_to if more else None, **view.pinned)
     nothing = f"Nothing from {feed.after} to {found.scanned_to} matches: the log ended at {end}."
     view.mark(response, empty_because=None if found.events else nothing)
-    return _shown(found)
+    return _shown(found, str(request.state.role))
 
 
-def _shown(found: Scan) -> EventsShown:
+def _shown(found: Scan, role: str) -> EventsShown:
     return EventsShown(
-        items=[log_reading.shown(event) for event in found.events],
+        items=[log_reading.shown(event, role) for event in found.events],
         next_after=found.scanned_to,
         head=found.head,
     )
@@ -162,13 +163,13 @@ def _streamed(request: Request, feed: Feed, after: int) -> EventSourceResponse:
 
 async def _stream(request: Request, feed: Feed, after: int) -> AsyncIterator[bytes]:
     ends_at, wanted = monotonic() + STREAM_SECONDS_MAX, feed.wanted(request)
-    sent_at, sent = monotonic(), after
+    sent_at, sent, role = monotonic(), after, str(request.state.role)
     yield KEEPALIVE_COMMENT
     while monotonic() < ends_at:
         async with reading(request) as connection:
             found = await log_reading.scan(connection, wanted, after, feed.limit)
         for event in found.events:
-            yield _as_sse(log_reading.shown(event))
+            yield _as_sse(log_reading.shown(event, role))
         if found.events:
             sent_at, sent = monotonic(), found.events[-1].position
         elif monotonic() - sent_at > KEEPALIVE_SECONDS:

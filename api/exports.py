@@ -22,9 +22,10 @@ from api.errors import RangeNotSatisfiable
 from api.paging import PageParameters, PageShown, decode_cursor, encode_cursor, link_next
 from api.requests_exports import AnyExport
 from api.resources import Instant, Shown
-from api.roles import denied, hidden_from
+from api.roles import denied
 from api.services import Services
 from api.validation import invalid
+from api.withholding import not_whole_for
 from domain.errors import RoleNotAllowed
 from domain.events import EVENT_TYPES
 from tallystick.export_jobs import (
@@ -141,10 +142,11 @@ def ask_for_export(
     """Ask for an export; a worker makes it.
 
     Ask at the place that Location names until its status is `done`. At most 5 of a person are
-    queued or running. Events that are not for who asks are left out: `without`, in the request
-    that is shown and in the manifest, says of which types.
+    queued or running. Events that are not for who asks, or of which a part is not, are left out:
+    `without`, in the request that is shown and in the manifest, says of which types. A case holds
+    whole streams, and fails where there are such events in them.
     """
-    wanted = body.request(hidden_from(viewer.role))
+    wanted = body.request(not_whole_for(viewer.role))
     job = services.exports.create(viewer, caller.idempotency_key, body.kind, wanted)
     response.headers["location"] = f"/v1/exports/{job.id}"
     return ExportShown.of(job, services.export_days)
@@ -181,7 +183,7 @@ def get_export_file(
     One that may hold events that are not for who asks is not given to them, whoever asked for it.
     """
     job = services.exports.get(viewer, export_id)
-    if not set(hidden_from(viewer.role)) <= _left_out(job):
+    if not set(not_whole_for(viewer.role)) <= _left_out(job):
         raise denied(request, "see all that is in this export")
     file = _file_of(job, name)
     path = _path_of(services, export_id, file["name"])

@@ -68,6 +68,7 @@ class CaseFilters(PageQueryParameters):
     )
     severity: Severity | None = Field(default=None, description="The worst of its hits'.")
     assigned_to: Person | None = Field(default=None, examples=["ben"])
+    unassigned: bool | None = Field(default=None, description="Whether nobody works on it.")
     subject: Subject | None = Field(default=None, description="See the subjects of hits.")
     player_id: UUID | None = Field(default=None, description="Whom any of its hits names.")
     indicator: IndicatorCode | None = Field(default=None, description="That hit.")
@@ -78,6 +79,7 @@ class CaseFilters(PageQueryParameters):
             not self.status or case.status in self.status,
             self.severity in (None, case.severity),
             self.assigned_to in (None, case.assigned_to),
+            self.unassigned in (None, case.assigned_to is None),
             self.player_id is None or self.player_id in case.player_ids,
             self.indicator is None or self.indicator in case.indicators,
         )
@@ -278,6 +280,7 @@ async def _page(
         statuses=[status.value for status in filters.status],
         severity=filters.severity.value if filters.severity else None,
         assigned_to=filters.assigned_to,
+        unassigned=filters.unassigned,
         subject=filters.subject,
         player_id=filters.player_id,
         indicator=filters.indicator,

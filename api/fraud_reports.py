@@ -136,7 +136,8 @@ async def get_report_xml(
 ) -> Response:
     """Fetch a report as XML in the shape of goAML, for the authorities.
 
-    Filing and dismissing leave the bytes as they are: their digest is what was filed.
+    Filing and dismissing leave the bytes as they are: their digest is what was filed. Where the
+    settings do not say who reports, a comment in it does say so.
     """
     async with viewing(request, when) as view:
         report = await _report_at(view, report_id)

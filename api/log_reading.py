@@ -11,6 +11,7 @@ from pydantic import Field
 
 from api.resources import Instant, MoneyShown, Shown
 from api.services import ReadConnection
+from api.withholding import withheld_fields
 from domain.accounts import currency_of
 from domain.counters import counts
 from domain.events import LedgerEvent
@@ -110,6 +111,9 @@ class EventShown(Shown):
     recorded_at: Instant
     actor: str = Field(description="Who or what did it.", examples=["operator:anna"])
     data: dict[str, Any] = Field(description="What the event says, by its type.")
+    withheld: list[str] = Field(
+        description="Fields of `data` that are left out: they are not for who asks.", examples=[[]]
+    )
     postings: list[PostingShown] = Field(description="What it means in double entry.")
 
 
@@ -275,9 +279,11 @@ async def scan(
     return Scan(events=found, scanned_to=scanned_to, head=end)
 
 
-def shown(event: Stored) -> EventShown:
-    """An event as the API shows it."""
+def shown(event: Stored, role: str) -> EventShown:
+    """An event as the API shows it to somebody of this role."""
     state = msgspec.json.decode(event.state)
+    withheld = withheld_fields(event.topic, state, role)
+    left_out = _HEADER.union(withheld)
     decoded = _decoded(event)
     return EventShown(
         position=event.position,
@@ -287,7 +293,8 @@ def shown(event: Stored) -> EventShown:
         occurred_at=decoded.occurred_at,
         recorded_at=event.recorded_at,
         actor=decoded.actor,
-        data={name: value for name, value in state.items() if name not in _HEADER},
+        data={name: value for name, value in state.items() if name not in left_out},
+        withheld=withheld,
         postings=[
             PostingShown(
                 account=posting.account,

@@ -17,7 +17,8 @@ from api.context import KEYED, ServicesHere
 from api.door import KeyedRoute
 from api.paging import POSITION_MAX
 from api.resources import Shown
-from api.roles import denied, hidden_from
+from api.roles import denied
+from api.withholding import not_whole_for
 from domain.errors import RoleNotAllowed
 from tallystick.proof_files import consistency_json, inclusion_json
 from tallystick.proving import LogNotAsSigned, PositionBeyondLog, SizesInvalid
@@ -113,10 +114,10 @@ def get_inclusion_proof(
 ) -> InclusionShown:
     """Prove that an event is in the log as it was signed.
 
-    It holds the event itself, and so is only for who may see that.
+    It holds the event itself, and so is only for who may see all of that.
     """
     found = services.proving.inclusion(wanted.position, wanted.size)
-    if found.event.topic in hidden_from(str(request.state.role)):
+    if found.event.topic in not_whole_for(str(request.state.role)):
         raise denied(request, "see this event")
     return InclusionShown.model_validate(inclusion_json(found))
 

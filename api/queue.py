@@ -1,5 +1,6 @@
 """The queue: what waits for people, since when, and why."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Literal
@@ -17,8 +18,11 @@ from api.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.reading import View, viewing
 from api.resources import Instant, MoneyShown, Shown
 from api.resources_transactions import Groups
+from api.roles import May, may
 from api.transactions import Kind
 from api.validation import invalid
+from api.withholding import queue_reasons
+from domain.withdrawal import WithdrawalStatus
 from projections import past, past_queue, withdrawal_queue
 from projections.history import HISTORY
 from projections.past_queue import PastCursor, PastWaiting
@@ -73,11 +77,12 @@ class CaseShown(Shown):
     due_at: Instant | None = Field(description="Until when people have to act.", examples=[None])
     stage: str | None = Field(description="Of a dispute.", examples=[None])
     reasons: list[str] = Field(
-        description="Of a payout also the indicators that counted.",
+        description="Of a payout also the indicators that counted, for who may see those.",
         examples=[["above_automatic_limit", "low_turnover"]],
     )
     score: int | None = Field(
-        description="Of a payout, how risky it looks, 0 to 100; else null.", examples=[25]
+        description="Of a payout, how risky it looks, 0 to 100; null for who may not see that.",
+        examples=[25],
     )
     required: Groups = Field(
         description="Who has to agree: one person for each inner list, with any role of it.",
@@ -87,12 +92,16 @@ class CaseShown(Shown):
         description="Those for whom nobody has agreed yet.", examples=[[["finance"]]]
     )
     approvals: list[AgreedShown]
-    note: str | None = Field(description="Of who held it or asked the player.", examples=[None])
+    note: str | None = Field(
+        description="Of who held it or asked the player; why it is held is for who may see hits.",
+        examples=[None],
+    )
     proposed_target: str | None = Field(examples=[None])
     proposed_by: str | None = Field(examples=[None])
 
     @classmethod
-    def of(cls, case: Case, since: datetime, now: datetime) -> "CaseShown":
+    def of(cls, case: Case, since: datetime, now: datetime, role: str) -> "CaseShown":
+        """As somebody of this role is shown it."""
         return cls.model_validate(
             {
                 "transaction_id": case.id,
@@ -107,15 +116,15 @@ class CaseShown(Shown):
                 "waiting_since": since,
                 "due_at": case.due_at,
                 "stage": case.stage,
-                "reasons": case.why,
-                "score": case.score,
+                "reasons": _reasons(case, role),
+                "score": case.score if may(role, May.SEE_SCORES) else None,
                 "required": case.required,
                 "missing": case.missing(now),
                 "approvals": [
                     {"person": one.person, "role": one.role, "at": one.at}
                     for one in case.counting(now)
                 ],
-                "note": case.note,
+                "note": _note(case, role),
                 "proposed_target": case.proposed_target,
                 "proposed_by": case.proposed_by,
             }
@@ -144,7 +153,10 @@ async def list_queue(
     following = _encoded(page.next_cursor) if page.next_cursor else None
     link_next(request, response, cursor=following, **view.pinned)
     view.mark(response, empty_because=why)
-    items = [CaseShown.of(c, c.waiting_since, view.now) for c in page.cases if c.waiting_since]
+    role = str(request.state.role)
+    items = [
+        CaseShown.of(c, c.waiting_since, view.now, role) for c in page.cases if c.waiting_since
+    ]
     return PageShown(items=items, next_cursor=following)
 
 
@@ -169,6 +181,19 @@ async def _page(view: View, waiting: Waiting, cursor: PastCursor | None) -> Past
     page = cases[: waiting.limit]
     last = _last(page[-1]) if len(cases) > len(page) else None
     return PastWaiting(cases=page, next_cursor=PastCursor(last=last) if last else None)
+
+
+def _reasons(case: Case, role: str) -> Sequence[str]:
+    """Those of a review and of what is no payout have nothing to do with indicators."""
+    if case.kind != "withdrawal" or case.review_reason:
+        return case.why
+    return queue_reasons(case.why, role)
+
+
+def _note(case: Case, role: str) -> str | None:
+    """Where indicators hold a payout, it names them."""
+    held = case.kind == "withdrawal" and case.waiting_as == WithdrawalStatus.HELD
+    return case.note if not held or may(role, May.SEE_HITS) else None
 
 
 async def _why_nothing(view: View, page: PastWaiting) -> str | None:

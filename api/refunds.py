@@ -56,7 +56,7 @@ def request_refund(body: NewRefund, caller: CallerHere, services: ServicesHere) 
         reason=body.reason,
         metadata=body.metadata,
     )
-    return written(services.refunds.request(request, caller), status_code=201)
+    return written(services.refunds.request(request, caller), caller, status_code=201)
 
 
 @router.post(
@@ -68,7 +68,7 @@ def approve_refund(
     refund_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Agree to a refund: it is sent to the provider."""
-    return written(services.refunds.approve(refund_id, body.note, caller))
+    return written(services.refunds.approve(refund_id, body.note, caller), caller)
 
 
 @router.post("/{refund_id}/reject", response_model=RefundAnswer, responses=_CHANGES)
@@ -76,13 +76,13 @@ def reject_refund(
     refund_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Refuse a refund, and release its funds."""
-    return written(services.refunds.reject(refund_id, body.note, caller))
+    return written(services.refunds.reject(refund_id, body.note, caller), caller)
 
 
 @router.post("/{refund_id}/cancel", response_model=RefundAnswer, responses=_CHANGES)
 def cancel_refund(refund_id: UUID, caller: VersionedCaller, services: ServicesHere) -> Response:
     """Give a refund up before it is sent, and release its funds."""
-    return written(services.refunds.cancel(refund_id, caller))
+    return written(services.refunds.cancel(refund_id, caller), caller)
 
 
 @router.post(
@@ -97,4 +97,4 @@ def resolve_refund(
 
     The first person's word is a proposal; a second person's, for the same target, decides.
     """
-    return written(services.refunds.resolve(refund_id, body.target, body.note, caller))
+    return written(services.refunds.resolve(refund_id, body.target, body.note, caller), caller)

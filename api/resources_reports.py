@@ -51,7 +51,8 @@ class ReportShown(Shown):
         description="Under which they have it.", examples=["STR-2026-000117"]
     )
     document_digest: str | None = Field(
-        description="SHA-256, hexadecimal, of the XML that was filed; goaml.xml is it."
+        description="SHA-256, hexadecimal, of the XML that was filed: goaml.xml, for as long as the"
+        " settings say the same about who reports."
     )
     decided_by: str | None = Field(examples=["cleo"])
     decided_at: Instant | None

@@ -154,13 +154,15 @@ class WithdrawalShown(TransactionShown):
         description="It all goes back to what the player has paid in with.", examples=[True]
     )
     score: int | None = Field(
-        description="How risky it looks, 0 to 100; null: not screened yet.", examples=[25]
+        description="How risky it looks, 0 to 100; null: not screened yet, or not for who asks.",
+        examples=[25],
     )
-    high: list[str] = Field(
-        description="Indicators of high or critical severity, also those that hit later.",
+    high: list[str] | None = Field(
+        description="Indicators of high or critical severity, also those that hit later. Null,"
+        " as the two below: not for who asks.",
         examples=[[]],
     )
-    hits: list[WeighedHitShown] = Field(
+    hits: list[WeighedHitShown] | None = Field(
         description="What the last screening counted: each indicator once, at its worst."
     )
     ruleset: str | None = Field(description="By which it was judged last.", examples=["default-1"])
@@ -174,7 +176,8 @@ class WithdrawalShown(TransactionShown):
     )
     approvals: list[ApprovalShown] = Field(examples=[[]])
     screening_reasons: list[str] = Field(
-        description="Why people have to agree.", examples=[["above_automatic_limit"]]
+        description="Why people have to agree; what is about the score, for who may see that.",
+        examples=[["above_automatic_limit"]],
     )
     retry_at: Instant | None = Field(
         description="When the next leg is tried again.", examples=[None]

@@ -327,9 +327,7 @@ def _changed(body: RuleSetBody, rulesets: RuleSets) -> RuleSetTerms:
     base = {DEFAULT_NAME: DEFAULT_TERMS, **named}.get(body.based_on or "")
     changes = body.changes
     if base is None or changes is None:
-        raise invalid(
-            "body.based_on", "ruleset_unknown", "There is no rule set of this name: list them"
-        )
+        raise invalid("body.based_on", "ruleset_unknown", "There is no rule set of this name")
     _refuse_unknown_thresholds(changes)
     given = {name: getattr(changes, name) for name in _SCORES}
     return replace(

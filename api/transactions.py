@@ -27,6 +27,7 @@ from api.rendering import Plain, judged_by_player, rendered
 from api.requests import METADATA_ENTRIES_MAX, Currency
 from api.resources import Shown
 from api.resources_transactions import AnyTransactionShown
+from api.withholding import shown_to
 from domain.adjustment import AdjustmentStatus
 from domain.conversion import ConversionStatus
 from domain.deposit import DepositStatus
@@ -164,7 +165,7 @@ async def found(request: Request, page_of: PageQueryParameters, filters: Filters
         page = await _page(view, filters, cursor, page_of.limit)
         versions = {row.id: row.version for row in page.rows}
         states = await log_reading.transactions(view.connection, versions)
-        bodies = await _judged(view, states)
+        bodies = await _judged(request, view, states)
         why = None if page.rows else await _why_nothing(view, filters, page)
     following = encode_cursor([page.next_cursor]) if page.next_cursor is not None else None
     items = [bodies[row.id] for row in page.rows]
@@ -223,7 +224,7 @@ async def shown(
         transaction = log_reading.folded_transaction(events)
         if transaction is None or events[0].topic not in _topics(begins):
             raise await _missing(view, transaction_id, begins)
-        bodies = await _judged(view, {transaction_id: transaction})
+        bodies = await _judged(request, view, {transaction_id: transaction})
     response = answered(bodies[transaction_id], headers={"etag": etag(transaction.version)})
     view.mark(response)
     return response
@@ -237,16 +238,20 @@ async def shown(
 async def get_transaction_events(
     transaction_id: UUID, when: Annotated[QueryParameters, Query()], request: Request
 ) -> Response:
-    """Tell what happened to a transaction: who did what, and what it meant in double entry."""
+    """Tell what happened to a transaction: who did what, and what it meant in double entry.
+
+    `withheld` names the fields of an event that are not for who asks.
+    """
     async with viewing(request, when) as view:
         events = await log_reading.stream(view.connection, transaction_id, view.upto)
         transaction = log_reading.folded_transaction(events)
         if transaction is None:
             raise await _missing(view, transaction_id, Creation)
-        bodies = await _judged(view, {transaction_id: transaction})
+        bodies = await _judged(request, view, {transaction_id: transaction})
+    role = str(request.state.role)
     told = {
         "transaction": bodies[transaction_id],
-        "events": [log_reading.shown(event).model_dump() for event in events],
+        "events": [log_reading.shown(event, role).model_dump() for event in events],
     }
     response = answered(told, headers={"etag": etag(transaction.version)})
     view.mark(response)
@@ -262,13 +267,21 @@ def _topics(begins: object) -> frozenset[str]:
     return frozenset(event.__name__ for event in get_args(begins) or (begins,))
 
 
-async def _judged(view: View, states: Mapping[UUID, Transaction]) -> dict[UUID, Plain]:
-    """Transactions as they are shown, with which approvals count now, or then."""
+async def _judged(
+    request: Request, view: View, states: Mapping[UUID, Transaction]
+) -> dict[UUID, Plain]:
+    """Transactions as they are shown to who asks, with which approvals count now, or then."""
+    role = str(request.state.role)
     ids = judged_by_player(states.values())
     players = await log_reading.players(view.connection, ids, view.upto)
     return {
-        transaction_id: rendered(
-            state, player=players.get(state.player_id) if state.player_id else None, now=view.now
+        transaction_id: shown_to(
+            role,
+            rendered(
+                state,
+                player=players.get(state.player_id) if state.player_id else None,
+                now=view.now,
+            ),
         )
         for transaction_id, state in states.items()
     }

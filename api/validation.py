@@ -43,6 +43,10 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "cursor_unknown": "Send a cursor as a Link header of this API gave it, or none.",
     "model_attributes_type": "Send a JSON object.",
     "dict_type": "Send a JSON object.",
+    "ruleset_unknown": "Send a name that GET /v1/rulesets lists.",
+    "ruleset_of_one": "Send changes with based_on, or terms.",
+    "ruleset_based_on": "Send based_on with changes, and only with these.",
+    "span_backwards": "Send an earlier from, or a later to.",
     "literal_error": "Send one of the values listed.",
     "enum": "Send one of the values listed.",
 }

@@ -65,7 +65,7 @@ def request_withdrawal(
         metadata=body.metadata,
         origin=body.known_origin(),
     )
-    return written(services.withdrawals.request(request, caller), status_code=201)
+    return written(services.withdrawals.request(request, caller), caller, status_code=201)
 
 
 @router.post(
@@ -81,7 +81,7 @@ def approve_withdrawal(
     `missing` says whose agreement it still takes. Whatever changes about the payout afterwards
     voids the approval, and so does time; `approvals` then says why.
     """
-    return written(services.withdrawals.approve(withdrawal_id, body.note, caller))
+    return written(services.withdrawals.approve(withdrawal_id, body.note, caller), caller)
 
 
 @router.post(
@@ -93,7 +93,7 @@ def reject_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Refuse a payout, and release its funds. A held one is refused by compliance only."""
-    return written(services.withdrawals.reject(withdrawal_id, body.note, caller))
+    return written(services.withdrawals.reject(withdrawal_id, body.note, caller), caller)
 
 
 @router.post("/{withdrawal_id}/hold", response_model=WithdrawalAnswer, responses=_CHANGES)
@@ -101,7 +101,7 @@ def hold_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Stop the decision until the hold is released."""
-    return written(services.withdrawals.hold(withdrawal_id, body.note, caller))
+    return written(services.withdrawals.hold(withdrawal_id, body.note, caller), caller)
 
 
 @router.post(
@@ -113,7 +113,7 @@ def release_withdrawal(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """End the hold, as compliance only may: the withdrawal is under review again."""
-    return written(services.withdrawals.release(withdrawal_id, body.note, caller))
+    return written(services.withdrawals.release(withdrawal_id, body.note, caller), caller)
 
 
 @router.post(
@@ -125,7 +125,9 @@ def request_information(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Ask the player something before deciding."""
-    return written(services.withdrawals.request_information(withdrawal_id, body.note, caller))
+    return written(
+        services.withdrawals.request_information(withdrawal_id, body.note, caller), caller
+    )
 
 
 @router.post(
@@ -137,7 +139,9 @@ def provide_information(
     withdrawal_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
     """Record the player's answer: the withdrawal is under review again."""
-    return written(services.withdrawals.provide_information(withdrawal_id, body.note, caller))
+    return written(
+        services.withdrawals.provide_information(withdrawal_id, body.note, caller), caller
+    )
 
 
 @router.post(
@@ -156,10 +160,14 @@ def amend_withdrawal(
         note=body.note,
         caller=caller,
     )
-    return written(amended)
+    return written(amended, caller)
 
 
-@router.post("/{withdrawal_id}/scores", response_model=WithdrawalAnswer, responses=_CHANGES)
+@router.post(
+    "/{withdrawal_id}/scores",
+    response_model=WithdrawalAnswer,
+    responses=declared.errors(*declared.CHANGES, RoleNotAllowed),
+)
 def score_withdrawal(
     withdrawal_id: UUID, body: ScoreBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
@@ -167,7 +175,7 @@ def score_withdrawal(
     scored = services.withdrawals.score(
         withdrawal_id, score=body.score, high=body.high, ruleset=body.ruleset, caller=caller
     )
-    return written(scored)
+    return written(scored, caller)
 
 
 @router.post(
@@ -183,7 +191,9 @@ def cancel_withdrawal(
 ) -> Response:
     """Give a withdrawal up, and release its funds: for the player, unless the body says not."""
     by_player = body is None or body.by_player
-    return written(services.withdrawals.cancel(withdrawal_id, by_player=by_player, caller=caller))
+    return written(
+        services.withdrawals.cancel(withdrawal_id, by_player=by_player, caller=caller), caller
+    )
 
 
 @router.post(
@@ -198,7 +208,9 @@ def retry_withdrawal(
     body: RetryBody | None = None,
 ) -> Response:
     """Make the next attempt of a failed payout now, instead of when it would be due."""
-    return written(services.withdrawals.retry(withdrawal_id, body.leg if body else None, caller))
+    return written(
+        services.withdrawals.retry(withdrawal_id, body.leg if body else None, caller), caller
+    )
 
 
 @router.post(
@@ -226,4 +238,4 @@ def resolve_withdrawal(
     resolved = services.withdrawals.resolve(
         withdrawal_id, leg=body.leg, target=body.target, note=body.note, caller=caller
     )
-    return written(resolved)
+    return written(resolved, caller)

@@ -19,7 +19,6 @@ from replay.engines import Processes
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
 
-AT_ONCE = 400
 CANDIDATE = Changed(
     "candidate",
     {

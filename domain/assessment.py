@@ -13,6 +13,9 @@ from domain.events import RuleSetTerms, WeighedHit
 
 SCORE_MAX: Final = 100
 
+INDICATORS_ACTOR: Final = "system:fraud"
+"""Who scores a payout again for what the indicators find after it was asked for."""
+
 
 class Severity(StrEnum):
     """How much a hit says by itself."""
@@ -67,6 +70,26 @@ class Assessment:
         if self.holds or self.score >= self.hold_from:
             return Path.HOLD
         return Path.REVIEW if self.score >= score_below or self.high else Path.AUTOMATIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """How risky it looked at a moment."""
+
+    score: int
+    high: tuple[str, ...]
+
+    def and_also(self, other: "Known | None") -> "Known":
+        """The worse of both scores, and everything high in either, in order."""
+        if other is None:
+            return self
+        return Known(
+            score=max(self.score, other.score), high=tuple(sorted({*self.high, *other.high}))
+        )
+
+    def covers(self, other: "Known") -> bool:
+        """Whether the other one says nothing worse."""
+        return other.score <= self.score and set(other.high) <= set(self.high)
 
 
 def assess(hits: Iterable[WeighedHit], terms: RuleSetTerms, ruleset: str) -> Assessment:

@@ -13,6 +13,7 @@ from typing import assert_never
 from uuid import UUID
 
 from domain.approvals import ANYBODY, Approval, Parts, changes, parts_of
+from domain.assessment import INDICATORS_ACTOR, Known
 from domain.commands import remember
 from domain.events import (
     NoticeNoted,
@@ -57,14 +58,6 @@ __all__ = ["Withdrawal", "WithdrawalStatus", "evolve_withdrawal", "fold_withdraw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """How risky it looked at a moment."""
-
-    score: int
-    high: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
     """A player's request to be paid."""
 
@@ -95,15 +88,18 @@ class Withdrawal:
     """0 to 100; None: nobody has said."""
     high: tuple[str, ...] = ()
     """Indicators of high or critical severity."""
-    scored: int | None = None
-    """What somebody scored it, apart from our own indicators; None: nobody has."""
-    scored_high: tuple[str, ...] = ()
+    scored: Known | None = None
+    """What somebody said last, apart from our own indicators; None: nobody has."""
+    found: Known | None = None
+    """What our own indicators have found since it was asked for; nobody takes it back."""
+    judged: Known | None = None
+    """What its last screening came to."""
     hits: tuple[WeighedHit, ...] = ()
     """What its own screening counted."""
     ruleset: str | None = None
     """By which it was judged last."""
     released_at: Known | None = None
-    """What was known when compliance last let it go."""
+    """What was known when compliance last let it go, of what is asked for now."""
     screened: bool = False
     """As it is now: neither amended nor scored again since."""
     screening_reasons: tuple[str, ...] = ()
@@ -148,6 +144,21 @@ class Withdrawal:
     def reserved_minor(self) -> int:
         """How much stands there, in minor units."""
         return sum(leg.amount.amount for leg in self.legs if leg.reserved)
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Some of it is still to go to the provider, as far as is known."""
+        return any(leg.is_unsent or leg.status is LegStatus.QUEUED for leg in self.legs)
+
+    @property
+    def known(self) -> Known:
+        """How risky it looks to who decides about it."""
+        return Known(score=self.score or 0, high=self.high)
+
+    @property
+    def looks_worse(self) -> bool:
+        """Our own indicators have found what its score does not say."""
+        return self.found is not None and not self.known.covers(self.found)
 
     @property
     def attempt(self) -> int:
@@ -227,15 +238,7 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
         case WithdrawalAmended():
             return _amended(state, event)
         case WithdrawalScored():
-            scored = replace(
-                state,
-                score=event.score,
-                high=event.high,
-                scored=event.score,
-                scored_high=event.high,
-                ruleset=event.ruleset,
-                screened=False,
-            )
+            scored = _scored(state, event)
             under_review = state.decision is WithdrawalStatus.UNDER_REVIEW
             return _to_be_screened(scored) if under_review else scored
         case WithdrawalScreeningStarted():
@@ -251,6 +254,7 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
                 approval_seconds=event.approval_seconds,
                 score=event.score,
                 high=event.high,
+                judged=Known(score=event.score, high=event.high),
                 hits=event.hits,
                 ruleset=event.ruleset,
             )
@@ -266,8 +270,7 @@ def _moved(state: Withdrawal, event: WithdrawalEvent) -> Withdrawal:
         case WithdrawalInformationProvided():
             return _review_again(state)
         case WithdrawalReleased():
-            known = Known(score=state.score or 0, high=state.high)
-            return _review_again(replace(state, released_at=known))
+            return _review_again(replace(state, released_at=state.known.and_also(state.judged)))
         case WithdrawalHeld():
             return replace(state, decision=WithdrawalStatus.HELD)
         case WithdrawalRecalled():
@@ -303,8 +306,27 @@ def _of_a_leg(state: Withdrawal, event: LegEvent) -> Withdrawal:
     return replace(state, legs=legs, reference=reference)
 
 
+def _scored(state: Withdrawal, event: WithdrawalScored) -> Withdrawal:
+    """Others may think better of what they said; what our own indicators found stays.
+
+    Where all of it is under way, that does not change what it was sent by: it matters should an
+    attempt fail and be made again.
+    """
+    known = Known(score=event.score, high=event.high)
+    if event.actor == INDICATORS_ACTOR:
+        state = replace(state, found=known.and_also(state.found), screened=False)
+        if not state.may_be_sent:
+            return state
+    else:
+        state = replace(state, scored=known, screened=False)
+    return replace(state, score=event.score, high=event.high, ruleset=event.ruleset)
+
+
 def _amended(state: Withdrawal, event: WithdrawalAmended) -> Withdrawal:
-    """What is held, or waits for the player, still does so; it is screened again afterwards."""
+    """What is held, or waits for the player, still does so; it is screened again afterwards.
+
+    It is then judged by all that indicators have found by now, and nobody has let that go.
+    """
     amended = replace(
         state,
         amount=event.amount,
@@ -314,6 +336,8 @@ def _amended(state: Withdrawal, event: WithdrawalAmended) -> Withdrawal:
         asked_version=event.originator_version,
         amended_by=state.amended_by | {event.actor.partition(":")[2]},
         screened=False,
+        found=None,
+        released_at=None,
     )
     approvals = tuple(
         replace(known, changed=changes(known, amended.parts)) for known in state.approvals

@@ -55,6 +55,8 @@ def recall_reason(state: Withdrawal, player: Player, now: datetime) -> str | Non
     found = problems(cleared, state.parts, player, now=now, counts_seconds=state.approval_seconds)
     if Change.PLAYER in found and player.is_excluded(now):
         return Reason.PLAYER_EXCLUDED
+    if state.looks_worse:
+        return Change.SCORE
     changed = [change for change in found if change is not Change.EXPIRED]
     if changed:
         return changed[0]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from domain.approvals import screen
-from domain.assessment import Assessment
+from domain.assessment import INDICATORS_ACTOR, Assessment, Known
 from domain.closed_loop import Plan
 from domain.commands import Command, repeated
 from domain.errors import (
@@ -34,6 +34,7 @@ from domain.events import (
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
+from domain.indicators.catalogue import BY_CODE
 from domain.legs import Leg, LegStatus, net_counts, taken, taken_by_plan
 from domain.money import Money
 from domain.player import Player
@@ -70,6 +71,9 @@ _CANCELLABLE = frozenset(
     {WithdrawalStatus.REQUESTED, WithdrawalStatus.SCREENING, WithdrawalStatus.UNDER_REVIEW}
 )
 _AMENDABLE = _CANCELLABLE | {WithdrawalStatus.INFO_REQUIRED, WithdrawalStatus.HELD}
+_SCORERS = frozenset({"platform", "fraud", "compliance"})
+"""Roles that may say how risky a payout looks; so may jobs."""
+
 _REJECTABLE = frozenset(
     {WithdrawalStatus.UNDER_REVIEW, WithdrawalStatus.INFO_REQUIRED, WithdrawalStatus.HELD}
 )
@@ -172,18 +176,24 @@ def score_withdrawal(
 ) -> WithdrawalScored | None:
     """Record how risky it looks, until the last of it is sent; None if this command did so already.
 
+    What indicators find is recorded as long as it may come back, to be sent again.
     `score`: 0 to 100. What is under review is screened again, what is queued is recalled when it
     would be sent, and what is held or waits for the player is screened again afterwards.
 
     Raises:
         InvalidTransition: all of it has been sent, or has ended.
-        NothingToChange: it has been scored so.
+        NothingToChange: they said the same before: the indicators, or whoever else scores.
+        RoleNotAllowed: the person's role says nothing about risk.
     """
     if repeated(state.commands, command):
         return None
-    if not any(leg.is_unsent or leg.status is LegStatus.QUEUED for leg in state.legs):
+    if command.role and command.role not in _SCORERS:
+        raise RoleNotAllowed(f"A payout is scored by {', '.join(sorted(_SCORERS))}.")
+    by_indicators = command.actor == INDICATORS_ACTOR
+    if not state.may_be_sent and not (by_indicators and state.reserved):
         raise InvalidTransition(state.status, "scored")
-    if (score, high) == (state.score, state.high):
+    said_before = state.found if by_indicators else state.scored
+    if said_before == Known(score=score, high=high):
         raise NothingToChange
     return WithdrawalScored(
         **command.header(state.id, state.version + 1),
@@ -207,7 +217,8 @@ def screen_withdrawal(
 ) -> tuple[WithdrawalEvent, ...]:
     """Check what the policy asks for; where nobody has to agree any more, approve and queue.
 
-    What the indicators say holds it, where they say so; what somebody scored it since counts too.
+    What the indicators say holds it, where they say so: of the request, and what they found since.
+    What somebody else scored it counts too, and never for less than the indicators do.
     `in_policy_currency`: the amount at the latest rate, None where there is none.
     `deposited_minor` and `wagered_minor`: all the player ever did, in the amount's currency.
 
@@ -216,17 +227,18 @@ def screen_withdrawal(
     """
     if state.status is not WithdrawalStatus.REQUESTED:
         raise InvalidTransition(state.status, "screened")
-    score = max(assessment.score, state.scored or 0)
-    high = tuple(sorted({*assessment.high, *state.scored_high}))
-    holds = bool(assessment.holds) or score >= assessment.hold_from
+    known = Known(score=assessment.score, high=assessment.high)
+    known = known.and_also(state.found).and_also(state.scored)
+    stopping = _stopping(state, assessment)
+    holds = bool(stopping) or known.score >= assessment.hold_from
     screening = screen(
         policy,
         player,
         state.amount,
         in_policy_currency=in_policy_currency,
         closed_loop=state.closed_loop,
-        score=score,
-        high=high,
+        score=known.score,
+        high=known.high,
         on_hold=holds,
         deposited_minor=deposited_minor,
         wagered_minor=wagered_minor,
@@ -238,14 +250,15 @@ def screen_withdrawal(
         required=screening.required,
         policy=screening.policy,
         approval_seconds=screening.approval_seconds,
-        score=score,
-        high=high,
+        score=known.score,
+        high=known.high,
         hits=assessment.hits,
         ruleset=assessment.ruleset,
     )
-    if holds and not _was_released(state, score, high):
-        return started, screened, _held_by_rules(state, command, assessment, score)
-    judged = replace(state, score=score, high=high)
+    if holds and not _was_released(state, known):
+        why = ", ".join(stopping) or f"score {known.score}"
+        return started, screened, _held_by_rules(state, command, f"{why}, by {assessment.ruleset}")
+    judged = replace(state, score=known.score, high=known.high)
     if missing_groups(screening.required, counting(judged, player, command.now)):
         return started, screened
     approved = WithdrawalApproved(
@@ -261,20 +274,23 @@ def screen_withdrawal(
     return started, screened, approved, *queue_legs(state, command, planned_legs(state), ahead=4)
 
 
-def _was_released(state: Withdrawal, score: int, high: tuple[str, ...]) -> bool:
+def _stopping(state: Withdrawal, assessment: Assessment) -> tuple[str, ...]:
+    """Indicators that stop it by themselves: of the request, or found since."""
+    since = state.found.high if state.found else ()
+    found = (code for code in since if code in BY_CODE and BY_CODE[code].effect.holds)
+    return tuple(sorted({*assessment.holds, *found}))
+
+
+def _was_released(state: Withdrawal, known: Known) -> bool:
     """Compliance has let it go, knowing at least as much as is known now."""
-    known = state.released_at
-    return known is not None and score <= known.score and set(high) <= set(known.high)
+    return state.released_at is not None and state.released_at.covers(known)
 
 
-def _held_by_rules(
-    state: Withdrawal, command: Command, assessment: Assessment, score: int
-) -> WithdrawalHeld:
-    why = ", ".join(assessment.holds) or f"score {score}"
+def _held_by_rules(state: Withdrawal, command: Command, why: str) -> WithdrawalHeld:
     return WithdrawalHeld(
         **command.header(state.id, state.version + 3),
         request_digest=command.request_digest,
-        note=f"{why}, by {assessment.ruleset}",
+        note=why,
     )
 
 

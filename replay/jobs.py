@@ -18,7 +18,7 @@ import structlog
 
 from projections.reading import ReadModelBehind
 from replay.archive.layout import ArchiveBusy
-from replay.case.streams import Case, CaseKind, Unreadable
+from replay.case.streams import Case, CaseKind, NotForAsker, Unreadable
 from replay.case.write import NoCheckpoint, write_case
 from replay.export.errors import ExportError, FolderTaken, FolderUnusable, Stopped
 from replay.export.folder import MANIFEST, digest_of, opened
@@ -271,7 +271,7 @@ def case_writer(settings: Settings) -> WriteCase:
                 zipped=True,
                 on_progress=report,
             )
-        except (Nothing, NoCheckpoint, Unreadable) as error:
+        except (Nothing, NoCheckpoint, NotForAsker, Unreadable) as error:
             raise ExportError(str(error)) from error
         except Refused as refused:
             raise ExportError(

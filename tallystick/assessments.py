@@ -44,9 +44,7 @@ class StoredAssessments:
             row = queries.assessment(connection, withdrawal_id)
         if row is None or row.version < version:
             raise NotAssessedYet(withdrawal_id)
-        return Assessment(
-            score=row.score, hits=row.hits, ruleset=row.ruleset, hold_from=row.hold_from
-        )
+        return row.assessment
 
     def close(self) -> None:
         """Let go of the database."""

@@ -94,6 +94,8 @@ def backtest(
             )
     except (ArchiveError, CandidateInvalid, EngineError, SpanInvalid) as error:
         fail(str(error), json=json)
+    except OSError as error:
+        fail(f"A file cannot be read or written: {error}", json=json)
     except psycopg.OperationalError as error:
         fail(f"The database went away ({type(error).__name__}); start it and try again.", json=json)
     if json:

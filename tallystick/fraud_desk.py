@@ -22,7 +22,7 @@ from eventsourcing import persistence
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from domain.assessment import SCORE_MAX, Severity
+from domain.assessment import INDICATORS_ACTOR, SCORE_MAX, Known, Severity
 from domain.commands import repeated
 from domain.errors import InvalidTransition, NothingToChange
 from domain.events import IndicatorHit, RuleSetTerms
@@ -43,7 +43,6 @@ from tallystick.commands.players import PlayerCommands
 from tallystick.commands.rulesets import RuleSetCommands
 from tallystick.eventstore.errors import OutcomeUnknown, QueueFull, StoreUnavailable
 
-ACTOR: Final = "system:fraud"
 BATCH: Final = 200
 IDLE_SECONDS: Final = 0.1
 AWAY_SECONDS: Final = 0.5
@@ -51,14 +50,13 @@ AWAY_SECONDS: Final = 0.5
 
 AGAIN_SECONDS: Final = 10.0
 """Before a hit is looked at again that is still due: it could not be dealt with, or the read model
-has yet to hear that it is in a case. The others go on."""
+has yet to hear that it is in a case. The others go on, however many such there are."""
 
 _ANOTHER_TIME: Final = (
     QueueFull,
     StoreUnavailable,
     OutcomeUnknown,
     TooContended,
-    ReadModelBehind,
     psycopg.Error,
     persistence.OperationalError,
     persistence.InterfaceError,
@@ -88,6 +86,7 @@ class FraudDesk:
         cases: FraudCaseCommands,
         rulesets: RuleSetCommands,
         clock: Callable[[], float] = monotonic,
+        batch: int = BATCH,
     ) -> None:
         """`conninfo` is of the reader role; `clock` in seconds, for what is tried again."""
         self._handling = handling
@@ -95,8 +94,11 @@ class FraudDesk:
         self._cases = cases
         self._rulesets = rulesets
         self._clock = clock
+        self._batch = batch
         self._until: dict[str, float] = {}
         """Which hits are left alone, until when."""
+        self._patience_seconds = AWAY_SECONDS
+        """For what is known of payouts; once that is behind, hits do not queue up to wait."""
         self._pool: ConnectionPool[Connection[tuple[object, ...]]] = ConnectionPool(
             conninfo,
             min_size=0,
@@ -132,8 +134,14 @@ class FraudDesk:
         for hit in self._due():
             if stop is not None and stop.is_set():
                 break
+            again_seconds = AGAIN_SECONDS
             try:
                 self._deal_with(hit)
+            except ReadModelBehind as error:
+                # Only payouts wait for that model; the next hit may hold a player meanwhile.
+                if self._patience_seconds:
+                    _log.warning("fraud_desk.waits", hit=hit.id, error=str(error))
+                self._patience_seconds, again_seconds = 0.0, AWAY_SECONDS
             except _ANOTHER_TIME:
                 raise
             except Exception:  # noqa: BLE001
@@ -141,7 +149,7 @@ class FraudDesk:
                 _log.exception("fraud_desk.failed", hit=hit.id)
             else:
                 done += 1
-            self._until[hit.id] = self._clock() + AGAIN_SECONDS
+            self._until[hit.id] = self._clock() + again_seconds
         return done
 
     def close(self) -> None:
@@ -149,8 +157,9 @@ class FraudDesk:
         self._pool.close()
 
     def _due(self) -> list[Hit]:
+        """The oldest that are due; behind those left alone, a whole batch of others."""
         with self._pool.connection() as connection:
-            due = queries.due(connection, BATCH)
+            due = queries.due(connection, len(self._until) + self._batch)
         ids, now = {hit.id for hit in due}, self._clock()
         self._until = {id_: until for id_, until in self._until.items() if id_ in ids}
         return [hit for hit in due if self._until.get(hit.id, 0.0) <= now]
@@ -174,9 +183,11 @@ class FraudDesk:
         return self._handling.now() < hit.at + active
 
     def _hold(self, hit: Hit, player_id: UUID) -> None:
-        caller = Caller(actor=ACTOR, idempotency_key=hit.id)
+        """The reason names no indicator: more people see holds than may see what hit."""
+        caller = Caller(actor=INDICATORS_ACTOR, idempotency_key=hit.id)
+        reason = f"Fraud indicators, at position {hit.position}"
         try:
-            self._players.hold(player_id, reason=f"{hit.indicator}, hit {hit.id}", caller=caller)
+            self._players.hold(player_id, reason=reason, caller=caller)
         except NothingToChange:
             _log.debug("fraud_desk.on_hold_already", player=str(player_id), hit=hit.id)
 
@@ -187,7 +198,8 @@ class FraudDesk:
             return
         with self._pool.connection() as connection:
             # What was asked for before the hit has to be there; what comes later need not.
-            reading.wait_for_sync(connection, HISTORY, hit.position, AWAY_SECONDS)
+            reading.wait_for_sync(connection, HISTORY, hit.position, self._patience_seconds)
+            self._patience_seconds = AWAY_SECONDS
             found = history.unsent_withdrawals(
                 connection, player_id=concerned.player_id, instrument=concerned.instrument
             )
@@ -195,25 +207,27 @@ class FraudDesk:
         judged_before = [
             (id_, row) for id_, row in assessed if row is not None and row.position < hit.position
         ]
-        if not judged_before:
-            return
-        terms = self._rulesets.get().live_terms
         for withdrawal_id, row in judged_before:
-            self._score(hit, withdrawal_id, row, terms)
+            self._score(hit, withdrawal_id, row)
 
-    def _score(
-        self, hit: Hit, withdrawal_id: UUID, row: AssessmentRow, terms: RuleSetTerms
-    ) -> None:
-        caller = Caller(actor=ACTOR, idempotency_key=f"{hit.id}/{withdrawal_id}")
+    def _score(self, hit: Hit, withdrawal_id: UUID, row: AssessmentRow) -> None:
+        key = f"{hit.id}/{withdrawal_id}"
+        caller = Caller(actor=INDICATORS_ACTOR, idempotency_key=key)
         request = {"id": withdrawal_id, "hit": hit.id}  # not the score: it depends on others
         command = self._handling.command(caller, "score-by-hit", request)
 
         def decide(state: Withdrawal) -> Drafted | None:
             if repeated(state.commands, command) or state.asked_version > row.version:
                 return None  # what was asked for since is judged by the hit anyway
-            score, high = score_with(hit, state, row, terms)
-            return Drafted.of(
-                score_withdrawal(state, command, score=score, high=high, ruleset=hit.ruleset)
+            rules = self._rulesets.remembered()
+            known = score_with(hit, state, row, rules.live_terms)
+            if known is None:
+                return None
+            scored = score_withdrawal(
+                state, command, score=known.score, high=known.high, ruleset=hit.ruleset
+            )
+            return (
+                Drafted(events=(scored,), unchanged={rules.id: rules.version}) if scored else None
             )
 
         try:
@@ -239,29 +253,33 @@ def _concerned(subject: str) -> _Concerned | None:
 
 def score_with(
     hit: Hit, state: Withdrawal, row: AssessmentRow, terms: RuleSetTerms
-) -> tuple[int, tuple[str, ...]]:
+) -> Known | None:
     """How risky a payout looks once a hit of high or critical severity is known, and by what.
 
-    As when it was judged, an indicator counts once, at its highest severity; and what holds payouts
-    by itself makes it look bad enough for that.
+    None: it is known. As when the payout was judged, an indicator counts once, at its highest
+    severity, and what others said counts where it is worse.
     """
-    known_high = {*state.high, *(one.indicator for one in row.hits if _is_high(one.severity))}
-    score = max(row.score, state.score or 0)
+    judged = Known(score=row.score, high=_high_in(row))
+    before = judged.and_also(state.found)
+    score = before.score
     if hit.severity == Severity.CRITICAL:
         score = SCORE_MAX
-    elif hit.indicator not in known_high:
+    elif hit.indicator not in before.high:
         weights = {Severity.LOW: terms.score_low, Severity.MEDIUM: terms.score_medium}
-        before = sum(
+        less = sum(
             weights[Severity(one.severity)] for one in row.hits if one.indicator == hit.indicator
         )
-        score = min(score - before + terms.score_high, SCORE_MAX)
-    if BY_CODE[hit.indicator].effect.holds:
-        score = max(score, row.hold_from)
-    return score, tuple(sorted({*known_high, hit.indicator}))
+        score = min(score - less + terms.score_high, SCORE_MAX)
+    found = before.and_also(Known(score=score, high=(hit.indicator,)))
+    if found == before:
+        return None
+    return found.and_also(state.known)
 
 
-def _is_high(severity: str) -> bool:
-    return Severity(severity).opens_case
+def _high_in(row: AssessmentRow) -> tuple[str, ...]:
+    """In order, as `Known.and_also` has them."""
+    found = {one.indicator for one in row.hits if Severity(one.severity).opens_case}
+    return tuple(sorted(found))
 
 
 def indicator_hit(hit: Hit) -> IndicatorHit:

@@ -57,6 +57,7 @@ _ANY: Final[dict[str, Any]] = {
     "reason": "insufficient_funds",
     "withdrawal": "payout-1",
     "closed_loop": False,
+    "taken": 0,
     "operator": "ann",
 }
 """What a signal says where a test does not care."""

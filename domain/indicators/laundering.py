@@ -69,7 +69,8 @@ LAUNDERING: Final = (
         " questions are asked, and together pass it.",
         formula="for one threshold T and one window: credited deposits of `lower_percent` · T or"
         " more and less than T, their number ≥ `deposits` and their Σ ≥ T; looked at when a"
-        " deposit is credited",
+        " deposit is credited. Beyond 96 deposits of a currency within 7 days, those of the same"
+        " two and a half hours or so are kept as one, and no longer seen singly",
         example="3 deposits between 1800.00 EUR and 2000.00 EUR within 7 days, 5770.00 EUR"
         " together.",
         advice="Ask where the money comes from, and compare the answer with what is known of the"

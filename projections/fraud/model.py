@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from domain.assessment import Severity, assess
+from domain.assessment import Assessment, Severity, assess
 from domain.events import (
     EVENT_TYPES,
     FraudCaseHitAdded,
@@ -21,13 +21,12 @@ from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.rules import LIVE, Rules
+from projections.fraud.saying import SAYS_SOMETHING, signals
 from projections.fraud.signals import (
-    SAYS_SOMETHING,
     AnySignal,
     LegAsked,
     PayoutAsked,
     Seen,
-    signals,
 )
 from projections.fraud.states import AnyState
 from projections.read_model import Kept, Keys, Recorded, Row, Rows, Table
@@ -111,6 +110,13 @@ class AssessmentRow(Row, frozen=True):
     hits: tuple[WeighedHit, ...]
     ruleset: str
 
+    @property
+    def assessment(self) -> Assessment:
+        """As it was weighed."""
+        return Assessment(
+            score=self.score, hits=self.hits, ruleset=self.ruleset, hold_from=self.hold_from
+        )
+
 
 class Due(Row, frozen=True):
     """A hit that people have to look into, and that is in no case yet."""
@@ -139,6 +145,7 @@ DEFAULT_RULES: Final = Rules(DEFAULT_NAME, DEFAULT_TERMS)
 """In force before the first rule set is published."""
 
 _JUDGED_BY: Final = (PayoutAsked, LegAsked, Seen)
+_REQUESTS: Final = (WithdrawalRequested, WithdrawalAmended)
 _NOW: Final = "now"
 _TAKES_UP: Final = (FraudCaseOpened, FraudCaseHitAdded)
 _LOOKED_AT: Final = SAYS_SOMETHING | {RuleSetPublished, *_TAKES_UP}
@@ -202,7 +209,7 @@ class Fraud:
                 rows[HITS][hit.id] = hit
                 if hit.mode == LIVE and Severity(hit.severity).opens_case:
                     rows[DUE][hit.id] = Due(hit.id, position)
-        if isinstance(event, WithdrawalRequested | WithdrawalAmended) and found:
+        if found and isinstance(event, _REQUESTS):
             rows[ASSESSMENTS][event.originator_id] = _assessed(event, found, subjects, rules)
 
     def _signals(self, recorded: Recorded) -> list[AnySignal]:

@@ -33,10 +33,9 @@ from projections.fraud.states import (
     OperatorsState,
     ProviderState,
 )
-from projections.fraud.windows import added
+from projections.fraud.windows import DAY_US, MINUTE_US, added
 
-QUARTER_US: Final = 15 * 60 * 1_000_000
-DAY_US: Final = 24 * 4 * QUARTER_US
+QUARTER_US: Final = 15 * MINUTE_US
 WEEK_US: Final = 7 * DAY_US
 OPERATOR_DAYS: Final = 30
 """Days that refunds of staff are compared over, the present one included."""

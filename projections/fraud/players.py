@@ -1,6 +1,6 @@
 """Players: what is kept of each, and how a signal changes it."""
 
-from typing import Final, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -37,11 +37,7 @@ from projections.fraud.states import (
     PlayerState,
     Used,
 )
-from projections.fraud.windows import AMOUNT_MAX, NOTHING, added
-
-MINUTE_US: Final = 60_000_000
-HOUR_US: Final = 60 * MINUTE_US
-DAY_US: Final = 24 * HOUR_US
+from projections.fraud.windows import AMOUNT_MAX, DAY_US, MINUTE_US, NOTHING, added
 
 _replace = msgspec.structs.replace
 

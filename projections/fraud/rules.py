@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from domain.events import RuleSetTerms
+from domain.events import IndicatorTerms, RuleSetTerms
+from domain.indicators.catalogue import BY_CODE
 from domain.money import exponent
 
 LIVE: Final = "live"
@@ -28,8 +29,7 @@ class Rules:
         self.name = name
         self.terms = terms
         self.rules: Mapping[str, Rule] = {
-            one.indicator: Rule(one.mode, {t.name: t.value for t in one.thresholds})
-            for one in terms.indicators
+            one.indicator: Rule(one.mode, _thresholds(one)) for one in terms.indicators
         }
         self._rates = {rate.currency: (rate.numerator, rate.denominator) for rate in terms.rates}
         self._rates[terms.base] = (1, 1)
@@ -70,3 +70,13 @@ class Rules:
             to_numerator * from_denominator * 10 ** exponent(target),
             to_denominator * from_numerator * 10 ** exponent(source),
         )
+
+
+def _thresholds(terms: IndicatorTerms) -> Mapping[str, int]:
+    """By name; one that is newer than the rule set has its default.
+
+    The log keeps rule sets for ever, and judging must not fail at one of them.
+    """
+    declared = BY_CODE.get(terms.indicator)
+    defaults = {one.name: one.default for one in declared.parameters} if declared else {}
+    return defaults | {one.name: one.value for one in terms.thresholds}

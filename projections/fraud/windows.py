@@ -10,6 +10,10 @@ counted; nothing that is inside is ever left out.
 from bisect import bisect_left
 from typing import Final
 
+MINUTE_US: Final = 60_000_000
+HOUR_US: Final = 60 * MINUTE_US
+DAY_US: Final = 24 * HOUR_US
+
 KEPT_MAX: Final = 96
 CELLS: Final = 64
 AMOUNT_MAX: Final = 2**62

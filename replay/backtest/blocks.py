@@ -17,6 +17,9 @@ import pyarrow as pa
 ITEMS_AT_ONCE: Final = 32_768
 """In memory while a file is written, over all its sequences."""
 
+BLOCK_ITEMS_MAX: Final = 1_024
+"""Whoever merges files has a block of every one of them in memory."""
+
 _HEADER: Final = Struct("<III")
 """Which sequence, bytes as msgpack, bytes compressed."""
 
@@ -30,7 +33,7 @@ class BlockWriter(Generic[T]):
         self._path = path
         self._staged = path.with_name(f".{path.name}-{os.getpid()}")
         self._items: list[list[T]] = [[] for _ in range(sequences)]
-        self._items_max = max(ITEMS_AT_ONCE // sequences, 1)
+        self._items_max = max(min(ITEMS_AT_ONCE // sequences, BLOCK_ITEMS_MAX), 1)
         self._encode = msgspec.msgpack.Encoder().encode
         self._codec = pa.Codec("lz4")
         self._file: BinaryIO = self._staged.open("wb")

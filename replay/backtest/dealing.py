@@ -23,7 +23,8 @@ from domain.events import (
     WithdrawalRequested,
 )
 from projections.fraud.model import asked_about
-from projections.fraud.signals import SAYS_SOMETHING, AnySignal, signals
+from projections.fraud.saying import SAYS_SOMETHING, signals
+from projections.fraud.signals import AnySignal
 from replay.archive.fold import columns_of, decoded, seldom_collected, topics_of
 from replay.archive.layout import ArchiveError
 from replay.backtest.blocks import BlockWriter

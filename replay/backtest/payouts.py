@@ -47,8 +47,6 @@ class Payout(msgspec.Struct):
     """When it was asked for first."""
     amount_minor: int
     currency: str
-    reserved: bool
-    """False: a rule refused it at once, and nobody had to decide."""
     queued: bool = False
     """People had it before them, for whatever reason."""
     decided_us: int = 0
@@ -58,7 +56,11 @@ class Payout(msgspec.Struct):
 
 
 class Payouts:
-    """The payouts of one bucket: all events of a withdrawal are in the same."""
+    """The payouts of one bucket: all events of a withdrawal are in the same.
+
+    Those that were refused at once, as there was not enough to pay them from, are left out:
+    nobody had to decide about them, and they are judged by no rule set.
+    """
 
     def __init__(self, before: int) -> None:
         """Of the position `before` and later, only what becomes of payouts is looked at."""
@@ -68,7 +70,7 @@ class Payouts:
     def take(self, event: LedgerEvent, position: int) -> None:
         """An event of the bucket, in order."""
         if isinstance(event, WithdrawalRequested):
-            if position < self._before:
+            if event.reserved and position < self._before:
                 self._known[event.originator_id] = _asked(event, position)
             return
         known = self._known.get(event.originator_id)
@@ -97,7 +99,6 @@ def _asked(event: WithdrawalRequested, position: int) -> Payout:
         asked_us=at_us,
         amount_minor=event.amount.amount,
         currency=event.amount.currency,
-        reserved=event.reserved,
     )
 
 
@@ -114,7 +115,7 @@ def _happened(payout: Payout, event: LedgerEvent) -> None:
             payout.decided_us = 0
         case WithdrawalRejected():
             payout.decided_us = at_us
-            by_person = payout.reserved and event.actor.startswith("operator:")
+            by_person = event.actor.startswith("operator:")
             payout.ended = "rejected" if by_person else "refused"
         case WithdrawalCancelled():
             payout.decided_us, payout.ended = at_us, "cancelled"

@@ -170,9 +170,7 @@ class Comparison:
     )
 
     def add(self, payout: Payout, before: Verdict, after: Verdict) -> None:
-        """The next payout, by both. Those that a rule refused at once are left out."""
-        if not payout.reserved:
-            return
+        """The next payout, by both."""
         within = payout.position >= self.span.first
         self.queue.add(payout, before.path, after.path, within=within)
         if not within:

@@ -19,7 +19,8 @@ YOUNG_SECONDS: Final = 60.0
 def scratch_in(parent: Path) -> Iterator[Path]:
     """A folder of one's own, gone afterwards; what nobody holds any more is cleared away first."""
     _sweep(parent)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent) as made:
+    # What a worker elsewhere is still writing to is cleared away by the next run.
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True) as made:
         folder = Path(made)
         descriptor = os.open(folder, os.O_RDONLY)
         try:

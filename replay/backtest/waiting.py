@@ -8,9 +8,9 @@ from statistics import median_low
 from typing import Final
 
 from domain.assessment import Path
+from projections.fraud.windows import DAY_US
 from replay.backtest.payouts import Payout
 
-DAY_US: Final = 86_400_000_000
 DAYS_MAX: Final = 3_660
 """Of a queue that is shown: the last of them."""
 

@@ -41,6 +41,10 @@ _NAMING = """
 SELECT originator_id, state FROM ledger_events
 WHERE notification_id <= %s AND topic <> ALL(%s) AND position(%s::bytea IN state) > 0
 """
+_TOPICS_OF = """
+SELECT DISTINCT topic FROM ledger_events
+WHERE originator_id = ANY(%s) AND notification_id <= %s AND topic = ANY(%s)
+"""
 _FIRST = """
 SELECT topic FROM ledger_events
 WHERE originator_id = %s AND originator_version = 1 AND notification_id <= %s
@@ -61,12 +65,17 @@ class Case:
     kind: CaseKind
     id: UUID
     without: tuple[str, ...] = ()
-    """Types of events that are not for whoever asked: their streams are left out."""
+    """Types of events that are not for whoever asked. Streams that begin with one are left out; a
+    case that has them in other streams is not told."""
 
     @property
     def accounts(self) -> str:
         """How the names of the accounts begin that it states; "" for all that it moves."""
         return f"player:{self.id}:" if self.kind is CaseKind.PLAYER else ""
+
+
+class NotForAsker(LookupError):
+    """Events of the case are not for whoever asked; the message says which, and what to do."""
 
 
 class Unreadable(ValueError):
@@ -80,6 +89,7 @@ def streams_of(connection: Connection[TupleRow], case: Case, upto: int) -> set[U
 
     Raises:
         Nothing: there is no such transaction or player, or there was none yet.
+        NotForAsker: there are events in them that the case is to be without.
     """
     if case.kind is CaseKind.TRANSACTION:
         _check_transaction(connection, case.id, upto)
@@ -88,7 +98,9 @@ def streams_of(connection: Connection[TupleRow], case: Case, upto: int) -> set[U
         begun |= _of_player(connection, case, upto)
         if not positions_of(connection, begun, upto):
             raise why_nothing(connection, case.id, wanted="player", upto=upto)
-    return _connected(connection, begun, _adjusting(connection, upto), upto)
+    found = _connected(connection, begun, _adjusting(connection, upto), upto)
+    _refuse_withheld(connection, case, found, upto)
+    return found
 
 
 def positions_of(
@@ -100,6 +112,23 @@ def positions_of(
         rows = connection.execute(_POSITIONS, [page, upto], binary=True)
         found.extend(position for (position,) in rows)
     return array("q", sorted(found))
+
+
+def _refuse_withheld(
+    connection: Connection[TupleRow], case: Case, streams: set[UUID], upto: int
+) -> None:
+    """A stream is proved whole: none of its events can be left out, or altered."""
+    if not case.without:
+        return
+    topics = set[str]()
+    for page in _paged(streams):
+        rows = connection.execute(_TOPICS_OF, [page, upto, list(case.without)])
+        topics.update(topic for (topic,) in rows)
+    if topics:
+        raise NotForAsker(
+            f"There are events in this case that are not for who asked for it"
+            f" ({', '.join(sorted(topics))}). Somebody of compliance or an auditor can export it."
+        )
 
 
 def _connected(

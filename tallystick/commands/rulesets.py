@@ -31,6 +31,12 @@ class RuleSetCommands:
         rulesets: RuleSets | None = self._handling.ledger.load(ruleset_stream(), fold_rulesets)
         return rulesets or NO_RULESETS
 
+    def remembered(self) -> RuleSets:
+        """As last read; name its version where a decision rests on it."""
+        ledger = self._handling.ledger
+        rulesets: RuleSets | None = ledger.remembered(ruleset_stream(), fold_rulesets)
+        return rulesets or NO_RULESETS
+
     def draft(self, terms: RuleSetTerms, note: str, caller: Caller) -> RuleSetVersion:
         """Write down terms for another person to publish.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from domain.assessment import Severity
+from domain.assessment import Path, Severity
 from domain.events import LedgerEvent
 from domain.indicators.catalogue import BY_CODE, INDICATORS
 from domain.indicators.declaring import Effect, Subject
@@ -127,9 +127,7 @@ def _opens_case(hit: Hit) -> bool:
 
 def _stops(row: AssessmentRow) -> bool:
     """People would see the payout, or it would be held."""
-    return row.score >= DEFAULT_TERMS.score_below or any(
-        hit.holds or Severity(hit.severity).opens_case for hit in row.hits
-    )
+    return row.assessment.path(DEFAULT_TERMS.score_below) is not Path.AUTOMATIC
 
 
 def _player_of(subject: str) -> UUID | None:

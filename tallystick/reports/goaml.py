@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Final
 from uuid import UUID
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Comment, Element, SubElement, indent, tostring
 
 from domain.accounts import available
 from domain.errors import RateMissing
@@ -60,7 +60,15 @@ class ReportingEntity:
     funds: str = "ELECTRONIC"
     """In what form money was, by the unit's list of codes."""
 
+    @property
+    def is_known(self) -> bool:
+        """Somebody has said who reports: else no unit can do anything with the document."""
+        return self.id != 0 and self.name != UNKNOWN
 
+
+_NOBODY_REPORTS: Final = (
+    " Not to be handed in: who reports is not set. See TALLYSTICK_REPORTING_ID and _NAME. "
+)
 _ENDS_HERE: Final = {
     "deposit": (False, True),
     "withdrawal": (True, False),
@@ -84,6 +92,8 @@ def goaml(report: Report, entity: ReportingEntity, *, rates: RateTable | None = 
         RateMissing: a transaction's currency has no rate.
     """
     root = Element("report")
+    if not entity.is_known:
+        root.append(Comment(_NOBODY_REPORTS))
     _text(root, "rentity_id", str(entity.id))
     _text(root, "submission_code", "E")
     _text(root, "report_code", "STR" if report.transactions else "SAR")

@@ -18,6 +18,7 @@ from domain.events import ReportedTransaction
 from domain.fraud_report import Report, ReportStatus
 from domain.indicators.catalogue import BY_CODE
 from domain.money import exponent
+from tallystick.reports.goaml import UNKNOWN
 
 _FILLS: Final = {
     ReportStatus.DRAFT: "#6b7280",
@@ -25,6 +26,7 @@ _FILLS: Final = {
     ReportStatus.DISMISSED: "#8a5a00",
 }
 
+NOBODY: Final = "not set (TALLYSTICK_REPORTING_NAME)"
 _Fact = tuple[str, str] | tuple[str, str, bool]
 """Label, text, and whether that is for machines."""
 
@@ -64,7 +66,7 @@ def _content(report: Report, entity_name: str) -> dict[str, object]:
     """What the template sets: texts only, with what people read already put in words."""
     return {
         "id": str(report.id),
-        "entity": _clean(entity_name),
+        "entity": _named(entity_name),
         "status": {
             "word": report.status.value.upper(),
             "fill": _FILLS[report.status],
@@ -87,12 +89,17 @@ def _content(report: Report, entity_name: str) -> dict[str, object]:
 
 def _facts(report: Report, entity_name: str) -> list[_Fact]:
     return [
-        ("Reporting entity", _clean(entity_name)),
+        ("Reporting entity", _named(entity_name)),
         ("Subject", _clean(report.subject), True),
         ("Player", str(report.player_id) if report.player_id else "no single one", True),
         ("Case", str(report.case_id), True),
         ("Written", f"{_moment(report.written_at)}, begun by {_clean(report.drafted_by)}"),
     ]
+
+
+def _named(entity_name: str) -> str:
+    """The default of the setting says that there is no name, and so does the document."""
+    return NOBODY if entity_name == UNKNOWN else _clean(entity_name)
 
 
 def _status_sentence(report: Report) -> str:

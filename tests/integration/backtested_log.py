@@ -19,6 +19,7 @@ from domain.events import (
     WithdrawalRequested,
 )
 from domain.fraud_case import case_stream
+from domain.money import Money
 from domain.policy import DEFAULT_TERMS as POLICY
 from domain.policy import policy_stream
 from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS, ruleset_stream
@@ -26,7 +27,7 @@ from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.model import HITS, Fraud, asked_about
 from projections.fraud.rules import Rules
-from projections.fraud.signals import signals
+from projections.fraud.saying import signals
 from projections.fraud.states import AnyState
 from projections.read_model import Recorded, Rows
 from replay.backtest.candidates import changed_terms
@@ -34,7 +35,7 @@ from tallystick import population
 from tallystick.config import Settings
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.ledger import Drafting
-from tests.ledger_checks import log
+from tests.ledger_checks import log, rejected
 from tests.population_log import append_drafts
 
 NAMESPACE = UUID("6b1d2f6a-0b0a-4d6c-9c3e-7f1f5c2a9d10")
@@ -59,6 +60,9 @@ DRAFTED = changed_terms(
 
 PUBLISHED_ID, DRAFTED_ID = uuid5(NAMESPACE, "published"), uuid5(NAMESPACE, "drafted")
 
+REFUSED = rejected(uuid5(NAMESPACE, "poor"), Money(10_000, "EUR"), uuid5(NAMESPACE, "refused"))
+"""A payout that was refused at once: there was not enough to pay it from."""
+
 
 def fill(database: Settings, players: int, days: int, seed: int = 7) -> None:
     """Append the population, recorded at about the time at which it happens."""
@@ -77,6 +81,8 @@ def _with_decisions(
     for number, together in enumerate(appends):
         at = together[0].occurred_at
         more: list[LedgerEvent] = []
+        if number == len(appends) // 4:
+            more += [replace(event, occurred_at=at) for event in REFUSED]
         if number == len(appends) // 3:
             more.append(_policy(at, replace(POLICY, score_below=20)))
         if number == len(appends) // 2:
@@ -170,7 +176,6 @@ class Obvious:
     in_force: Side = field(default_factory=Side)
     candidate: Side = field(default_factory=Side)
     score_below: dict[UUID, int] = field(default_factory=dict)
-    refused: set[UUID] = field(default_factory=set)
     closed: list[tuple[int, str, str]] = field(default_factory=list)
 
     def changed(self, first: int) -> dict[UUID, tuple[str, str]]:
@@ -180,7 +185,7 @@ class Obvious:
             score_below = self.score_below[withdrawal]
             before = self.in_force.assessments[withdrawal][1]
             ways = (before.path(score_below).value, after.path(score_below).value)
-            if position >= first and withdrawal not in self.refused and ways[0] != ways[1]:
+            if position >= first and ways[0] != ways[1]:
                 found[withdrawal] = ways
         return found
 
@@ -202,7 +207,7 @@ def judged_in_a_loop(database: Settings, terms: RuleSetTerms, name: str, before:
                 state, hits = JUDGE.judge(side.states.get(signal.subject), signal, rules)
                 side.states[signal.subject] = state
                 side.hits.update((hit.id, hit) for hit in hits)
-            if isinstance(event, WithdrawalRequested | WithdrawalAmended):
+            if said and isinstance(event, WithdrawalRequested | WithdrawalAmended):
                 subjects = dict.fromkeys(signal.subject for signal in asked_about(said))
                 counted = [hit for s in subjects for hit in weighed(side.states[s], s)]
                 assessment = assess(counted, rules.terms, rules.name)
@@ -212,6 +217,4 @@ def judged_in_a_loop(database: Settings, terms: RuleSetTerms, name: str, before:
             live = Rules(event.ruleset, event.terms)
         elif isinstance(event, ApprovalPolicyPublished):
             score_below = event.terms.score_below
-        elif isinstance(event, WithdrawalRequested) and not event.reserved:
-            found.refused.add(event.originator_id)
     return found

@@ -61,6 +61,11 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
+def head(api: Api) -> int:
+    """Where the log ends."""
+    return int(api.get("/v1/events", params={"limit": 1}).json()["head"])
+
+
 def structured(api: Api, player: UUID) -> dict[str, Any]:
     """Three deposits just below 2,000 EUR; the hit that follows."""
     for _ in range(3):

@@ -208,7 +208,7 @@ def test_a_hold_on_the_player_voids_an_approval(api: Api) -> None:
     ).json()["items"]
     assert listed[0]["approvals"][0]["problems"] == ["player_changed"]
     told = api.get(f"/v1/transactions/{waiting['id']}/events").json()["transaction"]
-    assert told == api.transaction(waiting["id"])
+    assert told == api.transaction(waiting["id"], "platform")
     # A repeat says what was said first.
     assert approve(api, waiting, "anna", key=key).content == first.content
 

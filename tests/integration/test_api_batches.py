@@ -487,7 +487,7 @@ def test_a_decision_about_nothing_is_refused(api: Api, operation: str, atomic: b
 def test_a_decision_in_a_batch_is_the_decision_alone(api: Api, operation: str) -> None:
     """The same key, alone afterwards, is a repeat: it is the same command with the same request."""
     verb, _, kind = operation.partition("-")
-    of_compliance = kind == "adjustment" or verb == "release"
+    of_compliance = kind == "adjustment" or verb in ("release", "score")
     about, by = _undecided(api, verb, kind), "cleo" if of_compliance else "anna"
     key, fields = str(uuid4()), _DECISIONS[operation]
     body = {"id": about} | fields

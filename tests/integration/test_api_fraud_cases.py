@@ -9,7 +9,7 @@ import pytest
 
 from tallystick.config import Settings
 from tests.integration.api_server import Api
-from tests.integration.fraud_api import case_of, code, fraud_api, structured
+from tests.integration.fraud_api import case_of, code, fraud_api, head, structured
 
 NOTE = {"note": "Statement seen."}
 
@@ -40,10 +40,6 @@ def do(
 
 def closing(decision: str = "false_positive") -> dict[str, str]:
     return {"decision": decision, "reason": "The salary is known."}
-
-
-def head(api: Api) -> int:
-    return int(api.get("/v1/events", params={"limit": 1}).json()["head"])
 
 
 def test_a_case_is_worked_from_the_hit_to_its_end_by_two_people(
@@ -150,6 +146,22 @@ def test_cases_are_found_and_paged(api: Api, case: dict[str, Any], player: UUID)
     assert walked[: len(every)] == every
     bad = api.get("/v1/cases", "ben", params={"cursor": "WyJ4IiwieSJd"})
     assert code(bad) == (422, "request_invalid")
+
+
+def test_what_nobody_works_on_is_found(api: Api, case: dict[str, Any]) -> None:
+    own: dict[str, Any] = {"subject": case["subject"]}
+
+    def listed(unassigned: str, **when: int) -> int:
+        params = {**own, **when, "unassigned": unassigned}
+        return len(api.get("/v1/cases", "ben", params=params).json()["items"])
+
+    before = head(api)
+    assert (listed("true", min_position=before), listed("false", min_position=before)) == (1, 0)
+    do(api, case, "assign", {"person": "ben"})
+    after = head(api)
+    assert (listed("true", min_position=after), listed("false", min_position=after)) == (0, 1)
+    assert (listed("true", as_of=before), listed("false", as_of=before)) == (1, 0)
+    assert code(api.get("/v1/cases", "ben", params={"unassigned": "x"})) == (422, "request_invalid")
 
 
 def test_a_case_of_the_past_is_as_it_was(api: Api, case: dict[str, Any]) -> None:

@@ -191,3 +191,28 @@ def test_a_threshold_that_is_none_is_answered_with_those_there_are(api: Api) -> 
 
 def test_terms_that_are_live_are_no_change(api: Api) -> None:
     assert code(draft(api, {"score_low": 10})) == (409, "nothing_to_change")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "location", "remedy"),
+    [
+        ({"from": "2026-13-01"}, "body.from.instant", "Send an instant"),
+        ({"from": 0}, "body.from.position", "Send a larger number."),
+        ({"to": 1.5}, "body.to.position", "Send a whole number"),
+        ({"from": 5, "to": 3}, "body", "Send an earlier from"),
+    ],
+)
+def test_what_is_wrong_with_the_span_of_a_backtest_is_said_once(
+    api: Api, wrong: dict[str, Any], location: str, remedy: str
+) -> None:
+    answer = api.post(f"/v1/rulesets/{uuid4()}/backtests", wrong, person="ben")
+    (error,) = answer.json()["errors"]
+    assert error["location"] == location
+    assert error["remedy"].startswith(remedy)
+
+
+def test_a_draft_that_is_based_on_nothing_is_told_where_to_look(api: Api) -> None:
+    body = {"based_on": "nobodys", "changes": {"score_low": 1}, "note": "x"}
+    (error,) = api.post("/v1/rulesets", body, person="ben").json()["errors"]
+    assert (error["location"], error["code"]) == ("body.based_on", "ruleset_unknown")
+    assert "GET /v1/rulesets" in error["remedy"]

@@ -196,7 +196,7 @@ def test_the_changed_decisions_are_those_of_an_obvious_loop(
     found = {one.withdrawal_id: (one.before.path, one.after.path) for one in serial.decisions}
     assert found == obvious.changed(first=1)
     assert serial.decisions_changed == len(found)
-    assert serial.judged == len(obvious.candidate.assessments.keys() - obvious.refused)
+    assert serial.judged == len(obvious.candidate.assessments)
     for one in serial.decisions:
         assert one.after.score == obvious.candidate.assessments[one.withdrawal_id][1].score
     assert serial.hits == len(obvious.candidate.hits)
@@ -376,6 +376,7 @@ def test_people_read_what_would_change(
         (("rules-2", "--engine", "spark"), "There is no engine 'spark'"),
         (("rules-2", "--archive", "/nowhere"), "There is no archive in /nowhere"),
         (("none.json",), "none.json cannot be read"),
+        (("rules-2", "--scratch", "/nowhere"), "/nowhere"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -330,6 +330,20 @@ def test_a_case_fetched_over_http_proves_itself(api: Api, tmp_path: Path) -> Non
         assert told["case"]["id"] in of.values()
 
 
+def test_a_case_is_made_for_those_who_may_see_all_of_it(api: Api) -> None:
+    """Why fraud holds a player is not for the platform, and no stream is proved in part."""
+    player = uuid4()
+    api.fund(player)
+    api.post(f"/v1/players/{player}/holds", {"reason": "looking into it"}, person="ben")
+    signing.build(api.settings, utc_now).sign_now()
+    with working(worker(api, write_case=case_writer(api.settings))):
+        asked = {"kind": "case", "player_id": str(player)}
+        refused = ended(api, ask(api, asked))
+        made = ended(api, ask(api, asked, person="ben"), "ben")
+    assert (refused["status"], made["status"]) == ("failed", "done")
+    assert "not for who asked for it (HoldPlaced)" in refused["error"]
+
+
 def test_without_the_key_no_case_is_made(api: Api) -> None:
     elsewhere = api.settings.model_copy(update={"data": api.settings.data / "elsewhere"})
     with working(worker(api, write_case=case_writer(elsewhere))):

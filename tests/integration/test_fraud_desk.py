@@ -15,15 +15,30 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from api.services import Services
+from domain.assessment import INDICATORS_ACTOR
+from domain.attempts import reference
 from domain.fraud_case import CaseDecision
+from domain.money import Money
+from domain.outcomes import DeclineCode, Evidence, Outcome, Source
 from domain.player import Verification
+from projections.engine import Projector
+from projections.fraud.model import FRAUD
+from projections.fraud_cases import FRAUD_CASES
 from tallystick import bootstrap
-from tallystick.commands.handling import Caller
+from tallystick.commands.deposits import CreateDeposit
+from tallystick.commands.dispatch import Dispatch
+from tallystick.commands.fraud_cases import FraudCaseCommands
+from tallystick.commands.handling import Caller, Handling
+from tallystick.commands.players import PlayerCommands
+from tallystick.commands.rulesets import RuleSetCommands
 from tallystick.config import Settings
-from tallystick.fraud_desk import FraudDesk
+from tallystick.eventstore.codec import decode
+from tallystick.eventstore.database import Role, conninfo
+from tallystick.fraud_desk import BATCH, FraudDesk
 from tests.conftest import admin_connection
-from tests.integration.api_server import Api, ledger_of, running_api
-from tests.integration.assessing import publish_rules
+from tests.integration.api_server import Api, ledger_of, running_api, services_over
+from tests.integration.assessing import CALL_TIMEOUT_SECONDS, publish_rules
 from tests.integration.customers import Customer, token
 from tests.ledger_checks import rows
 
@@ -229,7 +244,7 @@ def test_what_holds_payouts_by_itself_holds_those_asked_for_before(
     held = api.transaction(payout["id"])
     assert (held["status"], held["score"], held["high"]) == (
         "held",
-        70,
+        50,
         ["due_diligence_threshold"],
     )
 
@@ -244,6 +259,19 @@ def test_a_card_that_others_use_concerns_every_payout_to_it_and_no_other(
     at_the_desk(api, desk)
     assert api.transaction(payout["id"])["high"] == ["shared_instrument"]
     assert api.transaction(elsewhere["id"])["high"] == []
+
+
+def test_a_score_from_elsewhere_does_not_take_back_a_later_hit(api: Api, desk: FraudDesk) -> None:
+    customer, payout = approved(api)
+    uses_cards(customer, 5)
+    at_the_desk(api, desk)
+    harmless = {"score": 1, "high": [], "ruleset": "vendor-7"}
+    api.post(f"/v1/withdrawals/{payout['id']}/scores", harmless).raise_for_status()
+    assert api.dispatch.submit(UUID(payout["id"]), 1) is None
+    api.dispatch.screen(UUID(payout["id"]))
+    waiting = api.transaction(payout["id"])
+    assert (waiting["status"], waiting["score"]) == ("under_review", 50)
+    assert waiting["high"] == ["many_instruments"]
 
 
 def test_what_has_been_sent_is_left_alone(api: Api, desk: FraudDesk) -> None:
@@ -267,9 +295,9 @@ def test_card_testing_puts_the_player_on_hold_and_stops_their_payouts(
     at_the_desk(api, desk)
     placed = events(api.settings, "HoldPlaced", customer.id)
     assert [(hold["hold"], hold["actor"]) for hold in placed] == [("fraud", "system:fraud")]
-    find = "SELECT id FROM fraud_v1.hits WHERE indicator = 'card_testing' AND player_id = %s"
+    find = "SELECT position FROM fraud_v1.hits WHERE indicator = 'card_testing' AND player_id = %s"
     (hit,) = rows(api.settings, find, customer.id)
-    assert placed[0]["reason"] == f"card_testing, hit {hit.id}"
+    assert placed[0]["reason"] == f"Fraud indicators, at position {hit.position}"
     assert api.transaction(payout["id"])["score"] == 100
     assert api.dispatch.submit(UUID(payout["id"]), 1) is None
 
@@ -294,6 +322,82 @@ def test_what_hit_long_ago_is_for_people_alone(database: Settings) -> None:
         assert taken_up(database, f"player:{customer.id}")
         assert events(database, "HoldPlaced") == []
         assert api.transaction(str(payout))["status"] == "queued"
+
+
+# --- hits that cannot be dealt with -------------------------------------------------------------
+
+
+def test_hits_that_cannot_be_dealt_with_are_not_in_the_way_of_others(database: Settings) -> None:
+    with running_api(database, indicators="live") as api:
+        customers = [customer for customer, _ in _in_trouble(api, 3)]
+        followed(database)
+        due = rows(database, "SELECT id, player_id FROM fraud_v1.hits JOIN fraud_v1.due USING (id)")
+        hits = {row.player_id: row.id for row in due}
+        for stuck in customers[:2]:
+            # Somebody has used the key under which the desk would hold the player.
+            by = Caller(actor=INDICATORS_ACTOR, idempotency_key=hits[stuck.id])
+            api.services.players.hold(stuck.id, reason="something else", caller=by)
+        handling = api.services.handling
+        with closing(_desk_of(database, handling, batch=1)) as desk:
+            for _ in customers:
+                desk.work()
+            followed(database)
+        in_cases = [bool(taken_up(database, f"player:{one.id}")) for one in customers]
+        assert in_cases == [False, False, True]
+
+
+def test_players_are_put_on_hold_although_a_read_model_for_payouts_is_behind(
+    database: Settings,
+) -> None:
+    bootstrap.prepare(database)
+    models = [FRAUD, FRAUD_CASES]
+    with (
+        closing(bootstrap.build_assessments(database)) as assessments,
+        services_over(database) as services,
+    ):
+        dispatch = Dispatch(services.handling, assessments, CALL_TIMEOUT_SECONDS)
+        players = [_tests_cards(services, dispatch) for _ in range(2)]
+        Projector(conninfo=conninfo(database, Role.WRITER), models=models, decode=decode).catch_up()
+        with closing(_desk_of(database, services.handling)) as desk:
+            assert desk.work() == 0
+        assert [len(events(database, "HoldPlaced", player)) for player in players] == [1, 1]
+        assert taken_up(database) == Counter()
+
+
+def _tests_cards(services: Services, dispatch: Dispatch) -> UUID:
+    """A player of whom five cards are declined; no read model need follow."""
+    player = uuid4()
+    for _ in range(5):
+        request = CreateDeposit(
+            player_id=player,
+            provider="simulator",
+            method="card",
+            amount=Money(1_000, "EUR"),
+            instrument=token(),
+            metadata={},
+        )
+        by = Caller(actor="operator:platform", idempotency_key=str(uuid4()))
+        deposit = services.deposits.create(request, by).transaction.id
+        dispatch.submit(deposit)
+        declined = Evidence(
+            source=Source.ANSWER,
+            outcome=Outcome.DECLINED,
+            reference=reference(deposit, 1),
+            decline_code=DeclineCode.DO_NOT_HONOUR,
+        )
+        services.inbox.hear(deposit, declined)
+    return player
+
+
+def _desk_of(settings: Settings, handling: Handling, batch: int = BATCH) -> FraudDesk:
+    return FraudDesk(
+        conninfo=conninfo(settings, Role.READER),
+        handling=handling,
+        players=PlayerCommands(handling),
+        cases=FraudCaseCommands(handling),
+        rulesets=RuleSetCommands(handling),
+        batch=batch,
+    )
 
 
 # --- exactly once -------------------------------------------------------------------------------

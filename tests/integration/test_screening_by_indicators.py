@@ -96,7 +96,8 @@ def test_two_of_medium_severity_wait_for_people_with_the_reasons_on_them(api: Ap
     assert indicators(payout) == {"low_turnover": "medium", "many_instruments": "medium"}
     assert (payout["screening_reasons"], payout["required"]) == (["score_too_high"], [["fraud"]])
     (head,) = rows(api.settings, "SELECT position FROM ledger_head")
-    queue = api.get("/v1/queue", params={"limit": 200, "min_position": head.position}).json()
+    wanted = {"limit": 200, "min_position": head.position}
+    queue = api.get("/v1/queue", "cleo", params=wanted).json()
     (waiting,) = [row for row in queue["items"] if row["transaction_id"] == payout["id"]]
     assert waiting["score"] == 50
     assert waiting["reasons"] == ["score_too_high", "low_turnover", "many_instruments"]

@@ -475,6 +475,9 @@ class NaiveFraud:
                 paid_in = paid_in or net[currency] > 0
         currency = event.amount.currency
         asked = sum(leg.amount.amount for leg in event.legs if leg.instrument == instrument)
+        if isinstance(event, e.WithdrawalAmended):  # what it was to take before is not gone there
+            change = sum(c for of, c in net_changes(event, player, instrument) if of == currency)
+            net[currency] = net.get(currency, 0) + asked + change
         excess_eur = self._convert(asked - net.get(currency, 0), currency, "EUR")
         if (
             not event.closed_loop

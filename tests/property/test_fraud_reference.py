@@ -23,13 +23,13 @@ from projections.fraud import windows
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.rules import Rules
+from projections.fraud.saying import signals
 from projections.fraud.signals import (
     AnySignal,
     LegAsked,
     PayoutAsked,
     Seen,
     microseconds,
-    signals,
 )
 from projections.fraud.states import AnyState
 from tests.property.fraud_events import crowded, numbered, seeded, worlds

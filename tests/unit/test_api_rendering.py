@@ -70,9 +70,12 @@ def test_what_is_shown_is_what_the_document_describes(transaction: Transaction) 
     assert SHOWN.dump_json(SHOWN.validate_python(plain)) == encode(plain)
 
 
+@pytest.mark.parametrize("role", ["auditor", "finance", "support"])
 @pytest.mark.parametrize("transaction", EVERYTHING.values(), ids=EVERYTHING.keys())
-def test_what_is_answered_is_what_the_document_describes(transaction: Transaction) -> None:
-    answer = body_of(_written(transaction))
+def test_what_is_answered_is_what_the_document_describes(
+    transaction: Transaction, role: str
+) -> None:
+    answer = body_of(_written(transaction), role)
     described = ANSWERED.validate_json(encode(answer))
     assert TypeAdapter(dict[str, object]).validate_json(ANSWERED.dump_json(described)) == (
         TypeAdapter(dict[str, object]).validate_json(encode(answer))
@@ -96,13 +99,13 @@ def test_every_step_of_random_histories_is_described() -> None:
 
 def test_an_answer_is_the_transaction_and_more() -> None:
     for transaction in EVERYTHING.values():
-        shown, answer = rendered(transaction), body_of(_written(transaction))
+        shown, answer = rendered(transaction), body_of(_written(transaction), "auditor")
         assert {name: answer[name] for name in shown} == shown
         assert answer["position"] == answer["receipt"]["position"] == 7
 
 
 def test_a_conversion_answers_the_balances_of_both_its_currencies() -> None:
-    answer = body_of(_written(conversion_in(ConversionStatus.EXECUTED).state))
+    answer = body_of(_written(conversion_in(ConversionStatus.EXECUTED).state), "auditor")
     assert answer["balances"]["available"]["currency"] == answer["source"]["currency"]
     assert answer["target_balances"]["reserved"]["currency"] == answer["target"]["currency"]
 

@@ -3,8 +3,10 @@
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from struct import Struct
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,7 +15,7 @@ from domain.events import WithdrawalHeld
 from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud.rules import Rules
 from projections.fraud.signals import microseconds
-from replay.backtest.blocks import BlockWriter, items
+from replay.backtest.blocks import BLOCK_ITEMS_MAX, BlockWriter, items
 from replay.backtest.candidates import (
     CandidateInvalid,
     Changed,
@@ -46,7 +48,6 @@ def payout(
     asked: datetime = MORNING,
     decided: datetime | None = None,
     queued: bool = True,
-    reserved: bool = True,
 ) -> Payout:
     return Payout(
         position=position,
@@ -57,7 +58,6 @@ def payout(
         asked_us=microseconds(asked),
         amount_minor=amount_minor,
         currency=currency,
-        reserved=reserved,
         queued=queued,
         decided_us=microseconds(decided) if decided else 0,
     )
@@ -77,12 +77,6 @@ def test_only_another_path_is_another_decision() -> None:
     found.add(payout(3), AUTOMATIC, REVIEW)
     assert (found.judged, found.scores_changed, found.decisions_changed) == (3, 2, 1)
     assert [one.position for one in found.decisions()] == [3]
-
-
-def test_what_a_rule_refused_at_once_was_nobody_s_decision() -> None:
-    found = comparison()
-    found.add(payout(reserved=False), AUTOMATIC, HOLD)
-    assert (found.judged, found.decisions_changed) == (0, 0)
 
 
 def test_what_came_before_the_span_is_not_listed() -> None:
@@ -121,14 +115,23 @@ def test_money_is_added_up_by_currency_and_direction() -> None:
 # --- what became of payouts ---------------------------------------------------------------------
 
 
-def test_what_a_rule_refuses_is_not_what_a_person_rejects() -> None:
-    player, stream = uuid4(), uuid4()
-    request, refusal = rejected(player, event_samples.EUR, stream)
+def test_what_was_refused_at_once_was_nobody_s_decision() -> None:
     payouts = Payouts(before=10)
-    payouts.take(request, 1)
-    payouts.take(refusal, 2)
+    for position, event in enumerate(rejected(uuid4(), event_samples.EUR, uuid4()), 1):
+        payouts.take(event, position)
+    assert payouts.in_order() == []
+
+
+@pytest.mark.parametrize(
+    ("actor", "ended"), [("operator:cleo", "rejected"), ("system:x", "refused")]
+)
+def test_what_a_rule_refuses_is_not_what_a_person_rejects(actor: str, ended: str) -> None:
+    request, refusal = rejected(uuid4(), event_samples.EUR, uuid4())
+    payouts = Payouts(before=10)
+    payouts.take(replace(request, reserved=True), 1)
+    payouts.take(replace(refusal, actor=actor), 2)
     (one,) = payouts.in_order()
-    assert (one.ended, one.reserved) == ("refused", False)
+    assert one.ended == ended
 
 
 def test_what_becomes_of_a_payout_later_than_the_span_is_followed() -> None:
@@ -300,6 +303,15 @@ def test_blocks_give_each_sequence_back_in_order(tmp_path: Path) -> None:
     assert list(items(tmp_path / "x", int, 0)) == list(range(0, 70_000, 2))
     assert list(items(tmp_path / "x", int, 1)) == list(range(1, 70_000, 2))
     assert list(items(tmp_path / "x", int, 2)) == []
+
+
+def test_a_block_is_small_as_one_of_every_file_is_in_memory(tmp_path: Path) -> None:
+    with BlockWriter[int](tmp_path / "x") as file:
+        for number in range(5_000):
+            file.add(number)
+    with (tmp_path / "x").open("rb") as file:
+        _, plain_bytes, _ = Struct("<III").unpack(file.read(12))
+    assert plain_bytes <= 3 * BLOCK_ITEMS_MAX + 5  # a number of up to 1,023 takes three
 
 
 def test_a_file_whose_writer_failed_is_not_there(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from domain.fraud_report import (
 from domain.money import Money
 from domain.rates import RateTable, evolve_rates, publish_rates
 from tallystick.reports.goaml import UNKNOWN, ReportingEntity, ReportingOfficer, goaml
-from tallystick.reports.pdf import report_pages, report_pdf
+from tallystick.reports.pdf import NOBODY, report_pages, report_pdf
 from tests.pdf_text import pdf_text, without_space
 from tests.scenario import by
 
@@ -396,3 +396,20 @@ def test_nothing_is_read_as_markup(text: str) -> None:
 def test_whatever_people_write_can_be_printed(text: str) -> None:
     report = replace(REPORT, narrative=text, drafted_by=text, subject=text)
     assert pdf(report).startswith(b"%PDF-1.")
+
+
+# --- who reports --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "Example"), (4711, UNKNOWN), (0, UNKNOWN)])
+def test_a_document_of_nobody_in_particular_says_so(number: int, name: str) -> None:
+    """As the settings are at first: it is not to be taken for a finished one."""
+    entity = ReportingEntity(id=number, name=name, currency="EUR")
+    document = goaml(REPORT, entity).decode()
+    assert document.splitlines()[2].strip().startswith("<!-- Not to be handed in: ")
+    assert ET.fromstring(document).findtext("rentity_id") == str(number)  # noqa: S314
+    assert "<!--" not in goaml(REPORT, ENTITY).decode()
+
+
+def test_a_pdf_says_that_nobody_has_said_who_reports() -> None:
+    assert without_space(NOBODY) in pdf_text(report_pdf(REPORT, entity_name=UNKNOWN))

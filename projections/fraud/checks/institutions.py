@@ -12,8 +12,8 @@ from projections.fraud.others import OPERATOR_DAYS
 from projections.fraud.rules import Rule, Rules
 from projections.fraud.signals import Disputed, RefundAsked, instant, microseconds
 from projections.fraud.states import OperatorsState, ProviderState
+from projections.fraud.windows import DAY_US
 
-DAY_US: Final = 86_400_000_000
 PERSON_DAYS_LEAST: Final = 30
 """Days of other persons, or the same on other days, that a percentile needs to mean anything."""
 

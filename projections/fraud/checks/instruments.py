@@ -10,9 +10,8 @@ from projections.fraud.judging import Check, Finding
 from projections.fraud.rules import Rule, Rules
 from projections.fraud.signals import Declined, HolderChecked, LegAsked, Seen
 from projections.fraud.states import HoldingState, InstrumentState
-from projections.fraud.windows import count
+from projections.fraud.windows import DAY_US, count
 
-DAY_US: Final = 86_400_000_000
 NAMED_MAX: Final = 10
 """Players that the evidence names, those seen last; how many there are, it says of all."""
 
@@ -27,7 +26,7 @@ def _closed_loop(
 ) -> Finding | None:
     if signal.closed_loop or state.paid_in:
         return None
-    net_minor = state.net.get(signal.currency, 0)
+    net_minor = state.net.get(signal.currency, 0) + signal.taken
     excess_minor = signal.amount - net_minor
     value = rules.minor(excess_minor, signal.currency, EUR)
     threshold = rule.at["excess_minor"]

@@ -8,7 +8,6 @@ from domain.indicators.declaring import Unit
 from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, with_worth
 from projections.fraud.judging import Check, Finding
-from projections.fraud.players import DAY_US, HOUR_US, MINUTE_US
 from projections.fraud.rules import Rule, Rules
 from projections.fraud.signals import (
     Attempted,
@@ -19,7 +18,7 @@ from projections.fraud.signals import (
     RefundAsked,
 )
 from projections.fraud.states import PlayerState
-from projections.fraud.windows import count
+from projections.fraud.windows import DAY_US, HOUR_US, MINUTE_US, count
 
 _Conversion = tuple[int, int, str, int, str]
 

@@ -9,11 +9,10 @@ from domain.indicators.declaring import Unit
 from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, GBP, in_words, sums, with_worth
 from projections.fraud.judging import Check, Finding
-from projections.fraud.players import DAY_US
 from projections.fraud.rules import Rule, Rules
 from projections.fraud.signals import Attempted, Refused, Settled, instant, microseconds
 from projections.fraud.states import PlayerState
-from projections.fraud.windows import since
+from projections.fraud.windows import DAY_US, since
 
 FATF_HIGH_RISK: Final = frozenset({"IR", "KP", "MM"})
 """Jurisdictions that the FATF calls for action on, by ISO 3166-1.

@@ -7,10 +7,10 @@ from domain.indicators.declaring import Unit
 from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, in_words, sums
 from projections.fraud.judging import Check, Finding
-from projections.fraud.players import DAY_US
 from projections.fraud.rules import Rule, Rules
 from projections.fraud.signals import PayoutAsked
 from projections.fraud.states import PlayerState, Used
+from projections.fraud.windows import DAY_US
 
 _SECOND_US: Final = 1_000_000
 

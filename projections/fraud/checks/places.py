@@ -6,13 +6,12 @@ from domain.assessment import Severity
 from domain.indicators.declaring import Unit
 from projections.fraud.checks.instruments import named
 from projections.fraud.judging import Check, Finding
+from projections.fraud.others import QUARTER_US
 from projections.fraud.rules import Rule, Rules
 from projections.fraud.signals import Declined, Seen
 from projections.fraud.states import AddressState, BinState, DeviceState
-from projections.fraud.windows import count
+from projections.fraud.windows import DAY_US, count
 
-QUARTER_US: Final = 900_000_000
-DAY_US: Final = 86_400_000_000
 QUARTERS_A_WEEK: Final = 7 * 24 * 4
 
 

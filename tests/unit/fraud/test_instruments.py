@@ -68,6 +68,16 @@ def test_what_has_ever_paid_in_stays_inside_the_loop_when_all_of_it_went_back() 
     assert asked(judged, 500) == []
 
 
+def test_an_amended_payout_is_not_held_against_itself() -> None:
+    """The net is less by what was first asked for; nothing has been paid to the instrument yet."""
+    judged = Judged()
+    judged.tell(NetCounted, HOLDING, 0, currency="EUR", change=-30_000)
+    assert asked(judged, 20_000, taken=30_000) == ["closed_loop"]
+    (hit,) = judged.hits
+    assert (hit.value, hit.inputs["net_paid_in"]) == (20_000, "0.00 EUR")
+    assert "before" not in hit.sentence
+
+
 def test_payouts_to_the_same_instrument_add_up_in_their_currency() -> None:
     judged = Judged(rules("closed_loop", excess_minor=10_000))
     judged.tell(NetCounted, HOLDING, 0, currency="EUR", change=-6_000)

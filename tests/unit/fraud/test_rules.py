@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import Rate
+from domain.events import IndicatorTerms, Rate
 from domain.money import AMOUNT_MINOR_MAX
 from domain.replacing import replace
 from domain.ruleset import DEFAULT_TERMS
@@ -46,6 +46,18 @@ def test_the_base_may_be_any_currency() -> None:
     )
     assert Rules("rules-test", terms).minor(163, "JPY", "EUR") == 100
     assert Rules("rules-test", terms).minor(100, "EUR", "JPY") == 163
+
+
+def test_a_threshold_newer_than_a_rule_set_has_its_default() -> None:
+    older = tuple(replace(one, thresholds=one.thresholds[1:]) for one in DEFAULT_TERMS.indicators)
+    rules = Rules("rules-test", replace(DEFAULT_TERMS, indicators=older))
+    assert rules.rules == RULES.rules
+
+
+def test_an_indicator_that_is_no_longer_declared_is_in_nobody_s_way() -> None:
+    gone = IndicatorTerms(indicator="gone", mode="live", thresholds=())
+    terms = replace(DEFAULT_TERMS, indicators=(gone, *DEFAULT_TERMS.indicators))
+    assert Rules("rules-test", terms).rules["velocity"] == RULES.rules["velocity"]
 
 
 @given(AMOUNTS, CURRENCIES, CURRENCIES)

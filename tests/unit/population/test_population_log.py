@@ -18,9 +18,12 @@ from domain.player import Player, evolve_player
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal import Withdrawal, WithdrawalStatus
+from projections.fraud.model import ASSESSMENTS, HITS
+from replay.backtest.digest import digest as digest_of_judging
 from tallystick import population
 from tallystick.eventstore.codec import TOPICS, decode, encode
 from tallystick.population.cast import RING_SIZES, cast
+from tallystick.population.evaluation import judge
 from tallystick.population.kinds import PER_10_000, Kind
 
 PLAYERS, DAYS, SEED = 300, 60, 11
@@ -42,14 +45,22 @@ def digest(players: int, days: int, seed: int) -> str:
     return found.hexdigest()
 
 
+def judged(players: int, days: int, seed: int) -> str:
+    rows, _ = judge(population.events(players, days, seed))
+    hits = sorted(rows[HITS].values(), key=lambda hit: hit.id)
+    assert len(hits) > 5
+    assessments = sorted(rows[ASSESSMENTS].values(), key=lambda row: row.position)
+    return digest_of_judging(hits, assessments)
+
+
 # --- the seed -----------------------------------------------------------------------------------
 
 
-def test_the_same_seed_makes_the_same_log_whatever_strings_hash_to() -> None:
+def test_the_same_seed_makes_the_same_log_and_hits_whatever_strings_hash_to() -> None:
     code = (
-        "from tests.unit.population.test_population_log import digest;"
+        "from tests.unit.population.test_population_log import digest, judged;"
         "from tallystick.population import labels;"
-        "print(digest(60, 30, 3), sorted(map(str, labels(60, 3).items())))"
+        "print(digest(60, 30, 3), judged(60, 30, 3), sorted(map(str, labels(60, 3).items())))"
     )
     told = {
         subprocess.run(
