@@ -19,7 +19,8 @@ def show(console: Console, found: Backtest) -> None:
     console.print(
         f"[bold]{escape(found.candidate)}[/bold] against {escape(in_force)}, positions"
         f" {found.span.first} to {found.span.before - 1} of {found.log_position}:"
-        f" {found.judged} payouts judged, {found.scores_changed} with another score,"
+        f" {found.judged} {'payout' if found.judged == 1 else 'payouts'} judged,"
+        f" {found.scores_changed} with another score,"
         f" [bold]{found.decisions_changed}[/bold] would have gone another way."
     )
     if found.decisions_changed:
