@@ -54,7 +54,7 @@ from api.services import Services
 from api.validation import refusal
 from domain.errors import DomainError
 from domain.money import InvalidMoney
-from projections.reading import ReadModelBehind
+from projections.reading import ReadModelBehind, Waiting
 from tallystick.eventstore.errors import AppendError
 from tallystick.eventstore.positions import AsOfError
 from tallystick.providers.protocol import QuoteUnavailable
@@ -119,6 +119,7 @@ def create_app(services: Services) -> FastAPI:
         app.state.key_lookups = CapacityLimiter(KEY_LOOKUPS_MAX)
         async with services.open_reads() as read:
             app.state.read = read
+            app.state.waiting = Waiting(read)
             yield
 
     app = FastAPI(

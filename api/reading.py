@@ -17,7 +17,7 @@ from api.log_reading import EVERYTHING, Began
 from api.services import Read, ReadConnection, Services
 from domain.errors import DomainError
 from projections.read_model import ReadModel
-from projections.reading import wait_for
+from projections.reading import Waiting
 
 WAIT_SECONDS_MAX: Final = 5.0
 
@@ -94,10 +94,10 @@ async def reading(
         ReadModelBehind: it has not in time, or the log itself has not: nobody was answered with
             that position yet, and waiting for it would only keep others from reading.
     """
+    if model is not None and min_position is not None:
+        await _reached(request, model, min_position)
     read: Read = request.app.state.read
     async with read() as connection:
-        if model is not None and min_position is not None:
-            await _reached(connection, model, min_position)
         yield connection
 
 
@@ -124,12 +124,14 @@ async def viewing(
         return
     async with reading(request) as connection:
         then = await asked_about(connection, asked.as_of, min_position, services.handling.now())
-        for needed in filter(None, (model, *models_of_past)):
-            await wait_for(connection, needed, then.position, WAIT_SECONDS_MAX)
+    for needed in filter(None, (model, *models_of_past)):
+        await _reached(request, needed, then.position)
+    async with reading(request) as connection:
         now = then.instant or _BEFORE_EVERYTHING
         yield View(connection=connection, then=then, now=now)
 
 
-async def _reached(connection: ReadConnection, model: ReadModel, position: int) -> None:
-    in_log = position <= await log_reading.head(connection)
-    await wait_for(connection, model, position, WAIT_SECONDS_MAX if in_log else 0.0)
+async def _reached(request: Request, model: ReadModel, position: int) -> None:
+    """Nobody holds a connection while waiting: those who wait must not keep others from reading."""
+    waiting: Waiting = request.app.state.waiting
+    await waiting.reached(model, position, WAIT_SECONDS_MAX)

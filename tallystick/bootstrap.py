@@ -5,12 +5,13 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
+from anyio import CancelScope
 from eventsourcing import persistence
 from psycopg_pool import AsyncConnectionPool, PoolClosed
 
@@ -266,11 +267,16 @@ async def _open_reads(conninfo: str) -> "AsyncIterator[Read]":
         check=AsyncConnectionPool.check_connection,
         open=False,
     )
+
+    @asynccontextmanager
+    async def read() -> "AsyncIterator[object]":
+        # Whoever goes away is cancelled again and again until they are gone, also while they give
+        # the connection back: the pool would never see it again. What they ask ends in time.
+        with CancelScope(shield=True):
+            async with pool.connection() as connection:
+                yield connection
+
     async with pool:
-
-        def read() -> AbstractAsyncContextManager[object]:
-            return pool.connection()
-
         yield read
 
 

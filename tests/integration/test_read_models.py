@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
@@ -533,9 +534,9 @@ def test_balances_are_those_of_the_last_append(site: Site) -> None:
     head = sum(len(append) for append in made.appends)
     assert site.follow() == head
     assert {lag.lag_events for lag in site.ask(reading.lag)} == {0}
-    assert site.ask(lambda c: reading.wait_for(c, HISTORY, head, 1.0)) == head
+    site.ask(lambda c: reading.Waiting(lambda: nullcontext(c)).reached(HISTORY, head, 1.0))
     with pytest.raises(reading.ReadModelBehind):
-        site.ask(lambda c: reading.wait_for(c, HISTORY, head + 1, 0.02))
+        site.ask(lambda c: reading.Waiting(lambda: nullcontext(c)).reached(HISTORY, head + 1, 0.02))
     names = "SELECT account FROM ledger_accounts WHERE account ~ '^(player|provider|house):'"
     with psycopg.connect(site.reader) as connection:
         stored = [name for (name,) in connection.execute(names)]
