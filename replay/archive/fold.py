@@ -167,7 +167,7 @@ def _digest(model: ReadModel, rows: Rows) -> Digest:
 def columns_of(folder: Path, bucket: int, upto: int) -> Iterator[list[list[Any]]]:
     """The columns of a bucket's events up to a position, as many at once as a row group has."""
     for file in layout.load(folder).files(bucket, upto):
-        for columns in read.row_groups(folder / file.name, COLUMNS):
+        for columns in read.row_groups(read.as_written(folder, file), COLUMNS):
             if columns[0][-1] <= upto:
                 yield columns
             elif wanted := bisect_right(columns[0], upto):

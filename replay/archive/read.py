@@ -1,13 +1,25 @@
 """Reading an archive: one row group at a time, so memory does not grow with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import file_digest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from replay.archive.layout import SCHEMA, ArchiveError
+from replay.archive.layout import SCHEMA, ArchiveError, BucketFile
+
+ALL: Final = tuple(SCHEMA.names)
+
+_TOPIC: Final = SCHEMA.get_field_index("topic")
+_AS_READ: Final = SCHEMA.set(
+    _TOPIC, SCHEMA.field(_TOPIC).with_type(pa.dictionary(pa.int32(), pa.string()))
+)
+
+
+RowGroups = Callable[[Path, tuple[str, ...]], Iterator[list[list[Any]]]]
+"""Gives some columns of a file: `row_groups`, or the same of an `apart.Reader`."""
 
 
 class Archived(NamedTuple):
@@ -29,24 +41,19 @@ class Archived(NamedTuple):
 class Unreadable(ArchiveError):
     """A file of an archive, or a part of it, cannot be read."""
 
-    def __init__(self, path: Path, position: int | None, why: str) -> None:
+    def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path} cannot be read: {why}")
-        self.position = position
-        """Before which the file could be read; None where that is not known."""
+        self.why = why
 
 
-def events(path: Path) -> Iterator[Archived]:
-    """The events of a file, in order.
+def row_groups(
+    path: Path, columns: tuple[str, ...] = ALL, first: int = 0
+) -> Iterator[list[list[Any]]]:
+    """Some columns of a file, as Python values, one row group after the other from the `first` on.
 
-    Raises:
-        Unreadable: the file is not what was written.
-    """
-    for columns in row_groups(path, tuple(SCHEMA.names)):
-        yield from map(Archived._make, zip(*columns, strict=True))
-
-
-def row_groups(path: Path, columns: tuple[str, ...]) -> Iterator[list[list[Any]]]:
-    """Some columns of a file, as Python values, one row group after the other.
+    Native code reads the file here: what may have been altered is read by `apart.Reader`, or once
+    it is known to be the file that was written, see `as_written`. Its statistics are never looked
+    at.
 
     Raises:
         Unreadable: the file is not what was written.
@@ -55,28 +62,41 @@ def row_groups(path: Path, columns: tuple[str, ...]) -> Iterator[list[list[Any]]
         with pq.ParquetFile(
             path, read_dictionary=["topic"], page_checksum_verification=True, pre_buffer=False
         ) as file:
-            if not file.schema_arrow.names == SCHEMA.names:
-                raise Unreadable(path, None, "it has other columns")
-            for group in range(file.num_row_groups):
-                yield _group(path, file, group, columns)
-    except (pa.ArrowException, OSError, KeyError) as error:  # KeyError: no column of that name
-        raise Unreadable(path, None, str(error)) from error
+            if not file.schema_arrow.equals(_AS_READ):
+                raise Unreadable(path, "it has other columns")
+            for group in range(first, file.num_row_groups):
+                table = file.read_row_group(group, columns=list(columns), use_threads=False)
+                yield [_values(table.column(name)) for name in columns]
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+        # KeyError: no column of that name
+        raise Unreadable(path, str(error)) from error
 
 
-def _group(
-    path: Path, file: pq.ParquetFile, group: int, columns: tuple[str, ...]
-) -> list[list[Any]]:
+def events(path: Path, reading: RowGroups = row_groups) -> Iterator[Archived]:
+    """The events of a file, in order.
+
+    Raises:
+        Unreadable: the file is not what was written.
+    """
+    for columns in reading(path, ALL):
+        yield from map(Archived._make, zip(*columns, strict=True))
+
+
+def as_written(folder: Path, file: BucketFile) -> Path:
+    """The path of a file that is, byte for byte, what the manifest says was written.
+
+    Raises:
+        Unreadable: it is not there, or another one.
+    """
+    path = folder / file.name
     try:
-        table = file.read_row_group(group, columns=list(columns), use_threads=False)
-        return [_values(table.column(name)) for name in columns]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise Unreadable(path, _first_position(file, group), str(error)) from error
-
-
-def _first_position(file: pq.ParquetFile, group: int) -> int | None:
-    """Where a row group begins, as its statistics say."""
-    statistics = file.metadata.row_group(group).column(0).statistics
-    return int(statistics.min) if statistics is not None and statistics.has_min_max else None
+        with path.open("rb") as content:
+            digest = file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise Unreadable(path, str(error)) from error
+    if digest != file.sha256:
+        raise Unreadable(path, "it is not the file that was written: its SHA-256 differs")
+    return path
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from replay.archive.layout import ArchiveError, Manifest
+from replay.archive.read import as_written
 from replay.backtest.report import Span
 from tallystick.eventstore.positions import AsOfInvalid, instant_named
 
@@ -85,7 +86,7 @@ def first_recorded(folder: Path, manifest: Manifest, at: datetime) -> int:
     for segment in reversed(manifest.segments):
         latest = 0
         for file in segment.files:
-            latest = max(latest, _latest_before(folder / file.name, wanted))
+            latest = max(latest, _latest_before(as_written(folder, file), wanted))
         if latest:
             return latest + 1
     return 1

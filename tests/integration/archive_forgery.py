@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from replay.archive import layout
-from replay.archive.layout import SCHEMA
+from replay.archive.layout import SCHEMA, BucketFile
+
+_POSITION_COLUMN = b"\x19\x25\x06\x00\x19\x18\x08position"
+"""As the footer's Thrift goes on after the physical type: encodings, and the path."""
 
 
 def forge(folder: Path, column: str, random: Random) -> int:
@@ -26,15 +29,32 @@ def forge(folder: Path, column: str, random: Random) -> int:
     row = random.choice(candidates)
     row[column] = _other(row[column])
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, store_schema=False)
-    content = path.read_bytes()
+    cover_up(folder, file)
+    return int(row["position"])
+
+
+def cover_up(folder: Path, file: BucketFile) -> None:
+    """Have the manifest say of a file whatever the file now is."""
+    manifest = layout.load(folder)
+    content = (folder / file.name).read_bytes()
     forged = msgspec.structs.replace(
         file, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content)
     )
-    files = tuple(forged if one is file else one for one in segment.files)
-    segments = list(manifest.segments)
-    segments[number] = msgspec.structs.replace(segment, files=files)
-    layout.save(folder, msgspec.structs.replace(manifest, segments=tuple(segments)))
-    return int(row["position"])
+    segments = tuple(
+        msgspec.structs.replace(
+            segment, files=tuple(forged if one.name == file.name else one for one in segment.files)
+        )
+        for segment in manifest.segments
+    )
+    layout.save(folder, msgspec.structs.replace(manifest, segments=segments))
+
+
+def poisoned(path: Path) -> None:
+    """Change the type of a column in a file's footer: native code then aborts its process."""
+    content = path.read_bytes()
+    before, after = (bytes([0x1C, 0x15, kind]) + _POSITION_COLUMN for kind in (0x04, 0x06))
+    assert content.count(before) >= 1
+    path.write_bytes(content.replace(before, after))
 
 
 def _other(value: Any) -> Any:

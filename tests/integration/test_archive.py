@@ -1,7 +1,12 @@
 """The archive: the log byte for byte in files, which say what they are without a database."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from heapq import merge
 from pathlib import Path
@@ -15,6 +20,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from replay.archive import layout, read
+from replay.archive.apart import Reader
 from replay.archive.compare import compare_with_database
 from replay.archive.layout import ArchiveError, bucket_of
 from replay.archive.replayed import replay_archive
@@ -25,7 +31,7 @@ from tallystick.cli_archive import archive as app
 from tallystick.config import Settings
 from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import fresh_database
-from tests.integration.archive_forgery import forge
+from tests.integration.archive_forgery import cover_up, forge, poisoned
 from tests.integration.archived_log import (
     contents,
     fill,
@@ -57,6 +63,12 @@ def written(ledger: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive") / "whole"
     archive(reader(ledger), folder, buckets=3, segment_events=CUT)
     return folder
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Reader]:
+    with Reader() as reader:
+        yield reader
 
 
 def reader(database: Settings) -> str:
@@ -226,10 +238,12 @@ def test_a_folder_with_other_things_in_it_is_left_alone(ledger: Settings, tmp_pa
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
-def test_a_flipped_byte_anywhere_is_found(written: Path, tmp_path: Path, seed: int) -> None:
+def test_a_flipped_byte_anywhere_is_found(
+    written: Path, apart: Reader, tmp_path: Path, seed: int
+) -> None:
     random, copy = Random(seed), tmp_path / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(written, copy)
@@ -243,15 +257,15 @@ def test_a_flipped_byte_anywhere_is_found(written: Path, tmp_path: Path, seed: i
     assert not found.ok
     assert any(path.name in problem.detail for problem in found.problems)
     if found.first_bad_position is not None:
-        assert found.first_bad_position == first_that_differs(copy, written, path)
+        assert found.first_bad_position == first_that_differs(apart, copy, written, path)
 
 
-def first_that_differs(copy: Path, written: Path, path: Path) -> int:
+def first_that_differs(apart: Reader, copy: Path, written: Path, path: Path) -> int:
     """The first event of a file that cannot be read, or not as it was."""
     good = list(read.events(written / path.relative_to(copy)))
     bad: list[read.Archived] = []
     with suppress(ArchiveError):
-        bad.extend(read.events(path))
+        bad.extend(read.events(path, apart.row_groups))
     pairs = zip(good, [*bad, *[None] * len(good)], strict=False)
     return next(event.position for event, other in pairs if event != other)
 
@@ -266,6 +280,54 @@ def test_a_changed_value_is_found_where_it_is_whatever_the_digests_say(
     position = forge(copy, column, Random(3))
     found = verify_archive(copy)
     assert found.first_bad_position == position, found.problems
+
+
+@pytest.mark.parametrize(
+    ("covered_up", "code"), [(False, "file_altered"), (True, "file_unreadable")]
+)
+def test_a_file_that_harms_its_reader_is_a_finding_and_not_the_end(
+    written: Path, tmp_path: Path, covered_up: bool, code: str
+) -> None:
+    """As a program of its own, which may die; the other files are verified all the same."""
+    copy = tmp_path / "copy"
+    shutil.copytree(written, copy)
+    file = layout.load(copy).segments[0].files[0]
+    poisoned(copy / file.name)
+    if covered_up:
+        cover_up(copy, file)
+    verify = [sys.executable, "-m", "tallystick", "archive", "verify", str(copy), "--json"]
+    ended = subprocess.run(verify, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1, ended
+    found = json.loads(ended.stdout)
+    assert {(p["code"], file.name in p["detail"]) for p in found["problems"]} >= {(code, True)}
+    assert found["events"] > 0
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        replay_archive(copy)
+
+
+def test_what_ends_or_holds_the_reader_is_said_of_the_file(written: Path, tmp_path: Path) -> None:
+    path = written / layout.load(written).segments[0].files[0].name
+    never = tmp_path / "never.parquet"
+    os.mkfifo(never)
+    others = running_below(os.getpid(), "replay.archive.apart")
+    with Reader(read_seconds_max=5.0) as reader:
+        with pytest.raises(read.Unreadable, match="longer than 5 seconds"):
+            list(read.events(never, reader.row_groups))
+        found = read.events(path, reader.row_groups)
+        assert next(found) == next(read.events(path))
+        (process,) = running_below(os.getpid(), "replay.archive.apart") - others
+        os.kill(process, signal.SIGSEGV)
+        with pytest.raises(read.Unreadable, match="ended the process"):
+            list(reader.row_groups(path, read.ALL))
+        assert list(read.events(path, reader.row_groups)) == list(read.events(path))
+    assert running_below(os.getpid(), "replay.archive.apart") == others
+
+
+def running_below(parent: int, name: str) -> set[int]:
+    """Child processes whose command line has a name in it."""
+    children = Path(f"/proc/{parent}/task").glob("*/children")
+    pids = [pid for one in children for pid in one.read_text().split()]
+    return {int(p) for p in pids if name.encode() in Path(f"/proc/{p}/cmdline").read_bytes()}
 
 
 def test_a_missing_file_is_found(written: Path, tmp_path: Path) -> None:
