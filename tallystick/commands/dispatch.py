@@ -114,6 +114,7 @@ class Dispatch:
 
         A payout or refund whose provider is paused stays where it is, a payout only while nothing
         about it has changed; a deposit's player is not kept waiting, and the deposit is blocked.
+        What is recorded instead sends nothing, of another leg neither.
 
         Raises:
             InvalidTransition: it has begun already, or was given up.
@@ -135,12 +136,10 @@ class Dispatch:
                     assert_never(state)
 
         written = self._handling.change_any(transaction_id, decide)
-        if written is None:
-            return None
-        state = written.transaction
-        sent = find_leg(state.legs, leg).reference if isinstance(state, Withdrawal) else None
-        open_now = self._attempt(state, sent or state.reference)
-        return open_now if open_now and open_now.may_never_have_arrived else None
+        for event in written.events if written else ():
+            if written and isinstance(event, TransactionSubmitted):
+                return self._attempt(written.transaction, event.reference)
+        return None
 
     def _submit_deposit(self, state: Deposit) -> Drafted:
         provider = self._handling.provider(state.provider)

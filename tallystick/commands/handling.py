@@ -81,6 +81,8 @@ class Written:
     receipt: Receipt
     replayed: bool
     """The same command had been carried out before; this is its first answer again."""
+    events: Sequence[LedgerEvent] = ()
+    """What the command appended, where it did so by itself and now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -412,7 +414,7 @@ class Handling:
             if event.originator_id != transaction_id:
                 self.outdated(event.originator_id)
         self._left.put(transaction_id, after)
-        return Written(transaction=after, receipt=receipt, replayed=False)
+        return Written(transaction=after, receipt=receipt, replayed=False, events=events)
 
 
 def _only(kind: type[T]) -> Callable[[Transaction], T]:

@@ -161,7 +161,11 @@ class Core(RuleBasedStateMachine):
         state = self.state(stream)
         parts = [leg.number for leg in state.legs] if isinstance(state, Withdrawal) else [0]
         for leg in parts:
-            self.carry_out(lambda h, leg=leg: h.dispatch.submit(stream, leg))
+            attempt = self.carry_out(lambda h, leg=leg: h.dispatch.submit(stream, leg))
+            if attempt is not None:
+                after = self.state(stream)
+                part = after.legs[leg - 1] if isinstance(after, Withdrawal) else after
+                assert (part.status, part.reference) == ("submitted", attempt.reference)
 
     @rule(
         kind=AT_PROVIDERS,
