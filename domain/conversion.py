@@ -261,10 +261,9 @@ def submit_conversion(
     """
     if state.status is not ConversionStatus.ACCEPTED or state.provider is None:
         raise InvalidTransition(state.status, "submitted")
-    if state.is_over(command.now):
-        return _rejected(state, command, Reason.QUOTE_EXPIRED)
-    if provider.paused:
-        return _rejected(state, command, Reason.PROVIDER_PAUSED)
+    reason = why_not_converted(state, provider, command.now)
+    if reason is not None:
+        return _rejected(state, command, reason)
     return TransactionSubmitted(
         **command.header(state.id, state.version + 1),
         reference=reference(state.id, 1),
@@ -272,6 +271,13 @@ def submit_conversion(
         provider=state.provider,
         poll_at=first_poll(command.now, provider.poll_delays_seconds),
     )
+
+
+def why_not_converted(state: Conversion, provider: Provider, now: datetime) -> Reason | None:
+    """What keeps an accepted conversion from being sent, at first or once more; None: nothing."""
+    if state.is_over(now):
+        return Reason.QUOTE_EXPIRED
+    return Reason.PROVIDER_PAUSED if provider.paused else None
 
 
 def _rejected(

@@ -151,7 +151,7 @@ def create_deposit(
     `counts` are what it counts towards the player's limits from now on; `refusal` is a rule that
     the caller found broken, such as a limit.
     """
-    reason = _forbidden(command, player, provider) or refusal
+    reason = why_not_deposited(player, provider, command.now) or refusal
     created = DepositCreated(
         **command.header(deposit_id, 1),
         request_digest=command.request_digest,
@@ -189,7 +189,7 @@ def submit_deposit(
     if state.status is not DepositStatus.CREATED:
         raise InvalidTransition(state.status, "submitted")
     header = command.header(state.id, state.version + 1)
-    reason = _forbidden(command, player, provider)
+    reason = why_not_deposited(player, provider, command.now)
     if reason is not None:
         return DepositBlocked(
             **header,
@@ -207,8 +207,9 @@ def submit_deposit(
     )
 
 
-def _forbidden(command: Command, player: Player, provider: Provider) -> Reason | None:
-    if player.is_excluded(command.now):
+def why_not_deposited(player: Player, provider: Provider, now: datetime) -> Reason | None:
+    """What keeps a deposit from being sent, at first or once more; None where nothing does."""
+    if player.is_excluded(now):
         return Reason.PLAYER_EXCLUDED
     return Reason.PROVIDER_PAUSED if provider.paused else None
 

@@ -192,9 +192,7 @@ def submit_refund(
     """
     if state.status is not RefundStatus.APPROVED:
         raise InvalidTransition(state.status, "submitted")
-    forbidden = why_not_refundable(deposit)
-    if forbidden is None and provider.paused:
-        forbidden = Reason.PROVIDER_PAUSED
+    forbidden = why_not_refunded(deposit, provider)
     if forbidden is not None:
         return _cancelled(state, command, deposit, forbidden)
     return (
@@ -208,13 +206,13 @@ def submit_refund(
     )
 
 
-def why_not_refundable(deposit: Deposit) -> Reason | None:
-    """What keeps a refund that has been requested from being sent; None where nothing does."""
+def why_not_refunded(deposit: Deposit, provider: Provider) -> Reason | None:
+    """What keeps a requested refund from being sent, at first or once more; None: nothing."""
     if deposit.has_open_dispute:
         return Reason.DISPUTE_OPEN
     if not deposit.status.is_credited or deposit.unclaimed_minor < 0:
         return Reason.NOT_REFUNDABLE
-    return None
+    return Reason.PROVIDER_PAUSED if provider.paused else None
 
 
 def _cancelled(

@@ -1,15 +1,16 @@
 """Sending: legs enter the queue, and leave it for the provider or because something has changed."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from domain.attempts import first_poll, reference
 from domain.commands import Command, repeated
-from domain.errors import InvalidTransition, LegAmbiguous
+from domain.errors import InvalidTransition, LegAmbiguous, Reason
 from domain.events import TransactionSubmitted, WithdrawalQueued, WithdrawalRecalled
 from domain.legs import Leg, LegStatus, find_leg
 from domain.player import Player
 from domain.provider import Provider
-from domain.withdrawal import Withdrawal
+from domain.withdrawal import Withdrawal, WithdrawalStatus
 from domain.withdrawal_approvals import recall_reason
 
 
@@ -62,11 +63,12 @@ def retry_withdrawal(
 
 def submit_withdrawal(
     state: Withdrawal, command: Command, *, leg: int, player: Player, provider: Provider
-) -> TransactionSubmitted | WithdrawalRecalled:
+) -> TransactionSubmitted | WithdrawalRecalled | None:
     """Record that from now on a leg's attempt may have reached the provider.
 
     What the approval stood on is checked once more: if it has changed, everything that is not
-    sent leaves the queue instead, see `recall_reason`. `provider` is the leg's.
+    sent leaves the queue instead, see `why_not_paid_out`. `provider` is the leg's; None while it
+    is paused: the leg stays in the queue.
 
     Raises:
         LegNotFound: there is no such leg.
@@ -76,7 +78,9 @@ def submit_withdrawal(
     if queued.status is not LegStatus.QUEUED:
         raise InvalidTransition(state.status, "submitted")
     header = command.header(state.id, state.version + 1)
-    reason = recall_reason(state, player, command.now)
+    reason = why_not_paid_out(state, player, provider, command.now)
+    if reason == Reason.PROVIDER_PAUSED:
+        return None
     if reason is not None:
         return WithdrawalRecalled(**header, reason=reason)
     return TransactionSubmitted(
@@ -86,3 +90,18 @@ def submit_withdrawal(
         provider=queued.provider,
         poll_at=first_poll(command.now, provider.poll_delays_seconds),
     )
+
+
+def why_not_paid_out(
+    state: Withdrawal, player: Player, provider: Provider, now: datetime
+) -> str | None:
+    """What keeps a leg from being sent, at first or once more; None where nothing does.
+
+    What has changed counts before a pause of the leg's provider, which only lets it wait.
+    """
+    changed = recall_reason(state, player, now)
+    if changed is not None:
+        return changed
+    if state.decision is not WithdrawalStatus.APPROVED:  # the rest of it was given up
+        return state.decision
+    return Reason.PROVIDER_PAUSED if provider.paused else None

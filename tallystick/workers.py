@@ -208,7 +208,8 @@ class Worker:
         One that never arrived is sent again under the same reference, which the provider takes
         for the same attempt: that is no second one. That it was not there is recorded before: the
         first call may still be under way, and if it fails now, that must not make room for
-        another attempt beside this one.
+        another attempt beside this one. What may not leave now stays open: it is asked about as
+        scheduled, and may go then.
         """
         attempt = self._dispatch.attempt(transaction_id, leg)
         if attempt is None:
@@ -217,11 +218,13 @@ class Worker:
             attempt.reference, timeout_seconds=self._call_timeout_seconds
         )
         self._hear(attempt, answer, Source.POLL)
-        if answer.outcome is not Outcome.NOT_FOUND or not attempt.may_never_have_arrived:
+        if answer.outcome is not Outcome.NOT_FOUND:
             return
-        still = self._dispatch.attempt(transaction_id, leg)
-        if still is not None and still.may_never_have_arrived and still == attempt:
-            self._hear(attempt, self._send(attempt), Source.ANSWER)
+        why_not = self._dispatch.why_not_again(attempt)
+        if why_not is not None:
+            _log.info("worker.not_sent_again", reference=attempt.reference, why=why_not)
+            return
+        self._hear(attempt, self._send(attempt), Source.ANSWER)
 
     def _send(self, attempt: Attempt) -> Answer:
         provider = self._providers[attempt.provider]

@@ -4,7 +4,7 @@ Each step is recorded before its effect, and may be asked for again after a cras
 done is recognised and not done twice.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from domain.conversion import (
     ConversionStatus,
     expire_conversion,
     submit_conversion,
+    why_not_converted,
 )
 from domain.counters import deposited_counter, wagered_counter
-from domain.deposit import Deposit, DepositStatus, submit_deposit
+from domain.deposit import Deposit, DepositStatus, submit_deposit, why_not_deposited
 from domain.dispute import (
     Dispute,
     DisputeStatus,
@@ -31,12 +32,15 @@ from domain.events import LedgerEvent, TransactionSubmitted
 from domain.legs import Leg, LegStatus, find_leg
 from domain.money import Money
 from domain.outcomes import DisputeReport, Outcome
+from domain.player import Player
 from domain.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
+from domain.provider import provider_stream
 from domain.rates import RateTable, Rounding, exchange, fold_rates, rates_stream
-from domain.refund import Refund, RefundStatus, submit_refund, why_not_refundable
+from domain.refund import Refund, RefundStatus, submit_refund, why_not_refunded
 from domain.transactions import Transaction
 from domain.withdrawal import Withdrawal
 from domain.withdrawal_decisions import retry_withdrawal, screen_withdrawal, submit_withdrawal
+from domain.withdrawal_sending import why_not_paid_out
 from tallystick.commands.handling import Drafted, Handling
 from tallystick.providers.protocol import (
     ConversionSubmission,
@@ -66,13 +70,13 @@ class Attempt:
     """One submission to a provider that has been recorded, and what is to be sent."""
 
     transaction_id: UUID
+    leg: int
+    """Of a payout; 0: of no leg."""
     reference: str
     provider: str
     is_deposit: bool
     """The player pays; any other submission without more to it is a payout."""
     submission: Submission | RefundSubmission | ConversionSubmission
-    may_never_have_arrived: bool
-    """It may be sent again under its own reference, which the provider takes for the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +140,11 @@ class Dispatch:
                     assert_never(state)
 
         written = self._handling.change_any(transaction_id, decide)
-        for event in written.events if written else ():
-            if written and isinstance(event, TransactionSubmitted):
-                return self._attempt(written.transaction, event.reference)
+        if written is None:
+            return None
+        for event in written.events:
+            if isinstance(event, TransactionSubmitted):
+                return self._attempt(written.transaction, leg, event.reference)
         return None
 
     def _submit_deposit(self, state: Deposit) -> Drafted:
@@ -155,7 +161,7 @@ class Dispatch:
         player = self._handling.known_player(state.player_id)
         command = self._handling.unattended("system:dispatcher", state.id, state.version)
         submitted = submit_withdrawal(state, command, leg=number, player=player, provider=provider)
-        if provider.paused and isinstance(submitted, TransactionSubmitted):
+        if submitted is None:
             self._handling.outdated(provider.id)
             self._handling.outdated(player.id)
             return None
@@ -192,94 +198,92 @@ class Dispatch:
             TransactionNotFound: there is no such transaction.
         """
         state = self._handling.transaction(transaction_id)
-        if isinstance(state, Withdrawal):
-            return self._attempt(state, find_leg(state.legs, leg).reference)
-        attempt = self._attempt(state, state.reference)
-        if attempt is None or not isinstance(state, Deposit) or not self._is_excluded(state):
-            return attempt
-        return replace(attempt, may_never_have_arrived=False)
+        return self._attempt(state, leg, _part(state, leg).reference)
 
-    def _is_excluded(self, deposit: Deposit) -> bool:
-        """Its player may not pay in any more, as is known now: no append would tell otherwise."""
-        self._handling.outdated(deposit.player_id)
-        player = self._handling.known_player(deposit.player_id)
-        return player.is_excluded(self._handling.now())
+    def why_not_again(self, attempt: Attempt) -> str | None:
+        """Why an attempt that never arrived must not be sent once more now; None where it may.
 
-    def _attempt(self, state: Transaction, reference: str | None) -> Attempt | None:
-        if reference is None:
-            return None
+        It may go again under its own reference only, which the provider takes for the same, and
+        only if it would be submitted now as well. All of that is read afresh: there is no append
+        that would tell that what is remembered is out of date.
+
+        Raises:
+            TransactionNotFound: there is no such transaction.
+        """
+        state = self._handling.transaction(attempt.transaction_id)
+        part = _part(state, attempt.leg)
+        if part.reference != attempt.reference:
+            return "there has been another attempt"
+        if part.status not in _MAY_NEVER_HAVE_ARRIVED:
+            return part.status
+        self._handling.outdated(provider_stream(attempt.provider))
+        provider, now = self._handling.provider(attempt.provider), self._handling.now()
         match state:
             case Deposit():
-                return self._payment(state, reference, state, DepositStatus(state.status))
+                return why_not_deposited(self._player_now(state), provider, now)
             case Withdrawal():
-                leg = next(leg for leg in state.legs if leg.reference == reference)
-                return self._payment(state, reference, leg, leg.status)
+                return why_not_paid_out(state, self._player_now(state), provider, now)
             case Refund():
-                return self._refund(state, reference)
+                return why_not_refunded(self._handling.deposit(state.deposit_id), provider)
             case Conversion():
-                return self._conversion(state, reference)
+                return why_not_converted(state, provider, now)
+            case Dispute() | Adjustment():
+                raise InvalidTransition(state.status, "sent")
+            case _:
+                assert_never(state)
+
+    def _player_now(self, state: Deposit | Withdrawal) -> Player:
+        self._handling.outdated(state.player_id)
+        return self._handling.known_player(state.player_id)
+
+    def _attempt(self, state: Transaction, leg: int, reference: str | None) -> Attempt | None:
+        submission = self._submission(state, leg, reference) if reference else None
+        if reference is None or submission is None:
+            return None
+        return Attempt(
+            transaction_id=state.id,
+            leg=leg,
+            reference=reference,
+            provider=_part(state, leg).provider or "",
+            is_deposit=isinstance(state, Deposit),
+            submission=submission,
+        )
+
+    def _submission(
+        self, state: Transaction, leg: int, reference: str
+    ) -> Submission | RefundSubmission | ConversionSubmission | None:
+        match state:
+            case Deposit() | Withdrawal():
+                part = _part(state, leg)
+                return Submission(
+                    reference=reference,
+                    player_id=str(state.player_id),
+                    method=part.method,
+                    amount=part.amount,
+                    instrument=part.instrument,
+                    timeout_seconds=self._call_timeout_seconds,
+                )
+            case Refund():
+                deposit = self._handling.deposit(state.deposit_id)
+                return RefundSubmission(
+                    reference=reference,
+                    deposit_reference=deposit.reference or "",
+                    deposit_provider_reference=deposit.provider_reference,
+                    amount=state.amount,
+                    timeout_seconds=self._call_timeout_seconds,
+                )
+            case Conversion():
+                return ConversionSubmission(
+                    reference=reference,
+                    quote_reference=state.quote_reference or "",
+                    source=state.amount,
+                    target=state.target,
+                    timeout_seconds=self._call_timeout_seconds,
+                )
             case Dispute() | Adjustment():
                 return None
             case _:
                 assert_never(state)
-
-    def _payment(
-        self,
-        state: Deposit | Withdrawal,
-        reference: str,
-        part: Deposit | Leg,
-        status: DepositStatus | LegStatus,
-    ) -> Attempt:
-        return Attempt(
-            transaction_id=state.id,
-            reference=reference,
-            provider=part.provider,
-            is_deposit=isinstance(state, Deposit),
-            submission=Submission(
-                reference=reference,
-                player_id=str(state.player_id),
-                method=part.method,
-                amount=part.amount,
-                instrument=part.instrument,
-                timeout_seconds=self._call_timeout_seconds,
-            ),
-            may_never_have_arrived=status in _MAY_NEVER_HAVE_ARRIVED,
-        )
-
-    def _refund(self, state: Refund, reference: str) -> Attempt:
-        """One that never arrived is not sent after all while what forbids a refund holds."""
-        deposit = self._handling.deposit(state.deposit_id)
-        open_now = state.status in _MAY_NEVER_HAVE_ARRIVED
-        return Attempt(
-            transaction_id=state.id,
-            reference=reference,
-            provider=state.provider,
-            is_deposit=False,
-            submission=RefundSubmission(
-                reference=reference,
-                deposit_reference=deposit.reference or "",
-                deposit_provider_reference=deposit.provider_reference,
-                amount=state.amount,
-                timeout_seconds=self._call_timeout_seconds,
-            ),
-            may_never_have_arrived=open_now and why_not_refundable(deposit) is None,
-        )
-
-    def _conversion(self, state: Conversion, reference: str) -> Attempt:
-        return Attempt(
-            transaction_id=state.id,
-            reference=reference,
-            provider=state.provider or "",
-            is_deposit=False,
-            submission=ConversionSubmission(
-                reference=reference,
-                quote_reference=state.quote_reference or "",
-                source=state.amount,
-                target=state.target,
-                timeout_seconds=self._call_timeout_seconds,
-            ),
-            may_never_have_arrived=state.status in _MAY_NEVER_HAVE_ARRIVED,
-        )
 
     # --- withdrawals ----------------------------------------------------------------------------
 
@@ -412,3 +416,8 @@ class Dispatch:
             )
 
         self._handling.change(dispute_id, Dispute, decide)
+
+
+def _part(state: Transaction, leg: int) -> Transaction | Leg:
+    """What is sent: a leg of a payout, anything else as a whole."""
+    return find_leg(state.legs, leg) if isinstance(state, Withdrawal) else state

@@ -141,7 +141,7 @@ def _send(me: Person, state: Withdrawal, leg: int) -> Withdrawal:
     command = me.platform.unattended(DISPATCHER, state.id, state.version)
     provider = me.platform.providers[state.legs[leg - 1].provider]
     event = submit_withdrawal(state, command, leg=leg, player=me.state, provider=provider)
-    return _told(me, state, (event,))
+    return _told(me, state, (event,) if event else ())
 
 
 def _answer(me: Person, state: Withdrawal, leg: int) -> Withdrawal:

@@ -100,10 +100,11 @@ class MixedDay(People):
         part = state.legs[leg - 1] if isinstance(state, Withdrawal) else state
         if self.poll_of[stream, leg] != position or part.status not in IN_WORK:
             return
-        attempt = self.handlers.dispatch.attempt(stream, leg)
+        dispatch = self.handlers.dispatch
+        attempt = dispatch.attempt(stream, leg)
         assert attempt is not None
         answer = self.provider.fetch(attempt.reference)
-        if answer.outcome is Outcome.NOT_FOUND and attempt.may_never_have_arrived:
+        if answer.outcome is Outcome.NOT_FOUND and dispatch.why_not_again(attempt) is None:
             answer = self.send(attempt)
         self.hear(attempt, answer, Source.POLL)
 
