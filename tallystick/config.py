@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         default=5.0, gt=0, description="Deadline of one request, in seconds"
     )
     provider_timeout_seconds: float = Field(
-        default=5.0, gt=0, description="How long a call to a provider may take, in seconds"
+        default=5.0, gt=0, description="Deadline of one whole call to a provider, in seconds"
     )
     conversion_spread_basis_points: int = Field(
         default=150,

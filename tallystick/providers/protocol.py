@@ -162,6 +162,9 @@ class PaymentProvider(Protocol):
     The calls never raise for what the outside world does: a refused connection is the outcome
     `not_sent`, a time-out, a 5xx or an unreadable answer is `unknown`. The one exception is
     `quote`, which moves nothing: without a rate there is nothing to say but why.
+
+    Each ends within its `timeout_seconds`, which are for the whole of it: from finding the
+    address to the last byte of the answer, however slowly the bytes come.
     """
 
     def submit_deposit(self, submission: Submission) -> Answer: ...

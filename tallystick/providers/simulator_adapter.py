@@ -1,15 +1,13 @@
 """The simulated provider, behind the port that every provider is reached through."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-import httpx2
 import msgspec
 
 from domain.outcomes import Outcome
+from tallystick.providers.exchange import Exchanges, Reply
 from tallystick.providers.protocol import (
     Answer,
     ConversionSubmission,
@@ -39,26 +37,8 @@ from tallystick.providers.simulator_reading import (
 )
 from tallystick.providers.standard_webhooks import Verifier
 
-CONNECTIONS_MAX: Final = 32
-BODY_BYTES_MAX: Final = 64 * 1024
-# Shorter than servers keep idle connections, so that none is closed under a request.
-IDLE_SECONDS_MAX: Final = 4.0
-
-_BEFORE_SENDING: Final = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.UnsupportedProtocol,
-    httpx2.LocalProtocolError,
-)
 # The simulator reads the token and the body before it does anything.
 _REFUSED_UNREAD: Final = frozenset({400, 401, 403, 413})
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status_code: int
-    content: bytes
 
 
 class SimulatorProvider:
@@ -71,20 +51,14 @@ class SimulatorProvider:
             ValueError: the secret is unusable.
         """
         self._verifier = Verifier(secret)
-        self._client = httpx2.Client(
-            base_url=base_url,
-            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
-            limits=httpx2.Limits(
-                max_connections=CONNECTIONS_MAX,
-                max_keepalive_connections=CONNECTIONS_MAX,
-                keepalive_expiry=IDLE_SECONDS_MAX,
-            ),
-            trust_env=False,
+        self._exchanges = Exchanges(
+            base_url,
+            {"authorization": f"Bearer {token}", "content-type": "application/json"},
         )
 
     def close(self) -> None:
         """Close the connections; the provider cannot be used afterwards."""
-        self._client.close()
+        self._exchanges.close()
 
     def submit_deposit(self, submission: Submission) -> Answer:
         return self._pay("/v1/deposits", submission)
@@ -102,7 +76,7 @@ class SimulatorProvider:
         Raises:
             QuoteUnavailable: not reached, no readable answer, or no rate for these currencies.
         """
-        reply = self._exchange(
+        reply = self._exchanges.ask(
             "POST",
             "/v1/quotes",
             timeout_seconds=request.timeout_seconds,
@@ -127,7 +101,7 @@ class SimulatorProvider:
     def answer_dispute(self, answer: DisputeAnswer) -> Answer:
         """Accept or contest a dispute; see the port for what may be answered to that."""
         reference = answer.dispute_reference
-        reply = self._exchange(
+        reply = self._exchanges.ask(
             "POST",
             f"/v1/disputes/{quote(reference, safe='')}/answer",
             timeout_seconds=answer.timeout_seconds,
@@ -150,7 +124,7 @@ class SimulatorProvider:
         that could not be asked or answered says nothing about the payment, and is `unknown`.
         """
         path = f"/v1/payments/{quote(reference, safe='')}"
-        reply = self._exchange("GET", path, timeout_seconds=timeout_seconds)
+        reply = self._exchanges.ask("GET", path, timeout_seconds=timeout_seconds)
         if isinstance(reply, Outcome):
             return Answer(outcome=Outcome.UNKNOWN)
         if reply.status_code == 404 and says(reply.content, "payment_not_found", reference):
@@ -171,8 +145,8 @@ class SimulatorProvider:
         return read_notice(self._verifier.verify(headers, raw_body), raw_body)
 
     def health_probe(self, *, timeout_seconds: float) -> bool:
-        reply = self._exchange("GET", "/healthz", timeout_seconds=timeout_seconds)
-        return isinstance(reply, _Reply) and reply.status_code == 200
+        reply = self._exchanges.ask("GET", "/healthz", timeout_seconds=timeout_seconds)
+        return isinstance(reply, Reply) and reply.status_code == 200
 
     def _pay(self, path: str, submission: Submission) -> Answer:
         body = SubmissionBody(
@@ -192,7 +166,7 @@ class SimulatorProvider:
         422 says that the key belongs to another request, which may have moved money: unknown,
         like everything else that is not a readable answer.
         """
-        reply = self._exchange(
+        reply = self._exchanges.ask(
             "POST",
             path,
             timeout_seconds=timeout_seconds,
@@ -204,33 +178,3 @@ class SimulatorProvider:
         if reply.status_code in _REFUSED_UNREAD:
             return Answer(outcome=Outcome.NOT_SENT, raw_code=str(reply.status_code))
         return read_payment(reply.status_code, reply.content, reference)
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        *,
-        timeout_seconds: float,
-        headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-    ) -> _Reply | Outcome:
-        """One request: the reply, or `not_sent` or `unknown` if there is none.
-
-        The time-out holds for each of connecting, sending and waiting, and for the whole of
-        the body, so that an answer that trickles in ends too.
-        """
-        deadline_seconds = time.monotonic() + timeout_seconds
-        try:
-            with self._client.stream(
-                method, path, headers=headers, content=content, timeout=timeout_seconds
-            ) as response:
-                body = bytearray()
-                for chunk in response.iter_bytes():
-                    body += chunk
-                    if len(body) > BODY_BYTES_MAX or time.monotonic() > deadline_seconds:
-                        return Outcome.UNKNOWN
-                return _Reply(response.status_code, bytes(body))
-        except _BEFORE_SENDING:
-            return Outcome.NOT_SENT
-        except httpx2.HTTPError:
-            return Outcome.UNKNOWN
