@@ -5,7 +5,8 @@ of a payout that is on its way, and one per notice nobody has acted on. Who has 
 part of it: leases live apart, so that this stays a pure fold of the log.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -34,12 +35,6 @@ CREATE TABLE work (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 """
 
-INDEXES = """
-CREATE INDEX ON work (stream);
-CREATE INDEX ON work (due_at, position) WHERE due_at IS NOT NULL;
-CREATE INDEX ON work (transaction_id, position) WHERE kind = 'notice';
-"""
-
 
 class Kind(StrEnum):
     """What there is to do."""
@@ -60,6 +55,23 @@ class Kind(StrEnum):
     """The time of a quote, or for evidence, is over."""
     WAIT = "wait"
     """Nothing before people or a provider have decided; kept for what must be known afterwards."""
+
+
+CALLS = frozenset({Kind.SUBMIT, Kind.POLL, Kind.ANSWER_DISPUTE})
+"""What is a call to the task's provider; anything else is done here."""
+
+OWN = ""
+"""The share of what is done without a provider."""
+
+# Each provider's calls have hands of their own, and so has what is done here: see `Work.share`.
+_CALL_KINDS = ", ".join(f"'{kind}'" for kind in sorted(CALLS))
+_SHARE = f"(CASE WHEN kind IN ({_CALL_KINDS}) THEN coalesce(provider, '{OWN}') ELSE '{OWN}' END)"
+
+INDEXES = f"""
+CREATE INDEX ON work (stream);
+CREATE INDEX ON work ({_SHARE}, due_at, position) WHERE due_at IS NOT NULL;
+CREATE INDEX ON work (transaction_id, position) WHERE kind = 'notice';
+"""
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,34 +109,64 @@ TASKS: Table[str, Task] = Table("work", Task, ("work",), loaded_by="stream")
 
 # A lease is on a task as it was scheduled at `position`: once the task has moved on, the lease
 # means nothing, and while the read model has yet to hear that the work was done, the lease keeps
-# others from doing it again. A notice comes before anything else of its transaction, and notices
-# of one transaction come in the order they were received.
-_TAKE = """
-WITH due AS (
-    SELECT task.work, kind, transaction_id, leg, attempt, provider, due_at, position,
-           task.work || '@' || position AS lease
-    FROM outstanding_v2.work AS task
-    WHERE due_at <= %(now)s
-      AND NOT EXISTS (
-          SELECT FROM outstanding_v2.work AS notice
-          WHERE notice.kind = 'notice' AND notice.transaction_id = task.transaction_id
-            AND (task.kind <> 'notice' OR notice.position < task.position)
-      )
-      AND NOT EXISTS (
-          SELECT FROM work_leases AS held
-          WHERE held.work = task.work || '@' || task.position
-            AND held.leased_until > statement_timestamp()
-      )
-    ORDER BY due_at, position LIMIT %(limit)s
-    FOR UPDATE OF task SKIP LOCKED
+# others from doing it again. Of calls there is a second one, on the task whatever its position,
+# which ends with the call: an attempt is not asked about while it is still being sent. A notice
+# comes before anything else of its transaction, and notices of one transaction come in the order
+# they were received.
+#
+# Shares are found by stepping from one to the next in the index, and each is read on its own: a
+# provider that hangs may have thousands of tasks due before anybody else's.
+_END_CALLS = """
+DELETE FROM work_leases AS held
+USING unnest(%(called)s::text[], %(until)s::timestamptz[]) AS done (work, leased_until)
+WHERE held.work = done.work AND held.leased_until = done.leased_until
+"""
+_TAKE = f"""
+WITH RECURSIVE shares (share) AS (
+    SELECT min({_SHARE}) FROM outstanding_v3.work WHERE due_at IS NOT NULL
+    UNION ALL
+    SELECT (
+        SELECT min({_SHARE}) FROM outstanding_v3.work
+        WHERE due_at IS NOT NULL AND {_SHARE} > shares.share
+    ) FROM shares WHERE shares.share IS NOT NULL
+), due AS (
+    SELECT task.* FROM shares CROSS JOIN LATERAL (
+        SELECT task.work, kind, transaction_id, leg, attempt, provider, due_at, position,
+               task.work || '@' || position AS lease, shares.share <> '{OWN}' AS is_call
+        FROM outstanding_v3.work AS task
+        WHERE due_at <= %(now)s AND {_SHARE} = shares.share
+          AND NOT EXISTS (
+              SELECT FROM outstanding_v3.work AS notice
+              WHERE notice.kind = 'notice' AND notice.transaction_id = task.transaction_id
+                AND (task.kind <> 'notice' OR notice.position < task.position)
+          )
+          AND NOT EXISTS (
+              SELECT FROM work_leases AS held
+              WHERE held.work IN (
+                      task.work || '@' || task.position,
+                      CASE WHEN shares.share <> '{OWN}' THEN task.work || '@call' END
+                  )
+                AND held.leased_until > statement_timestamp()
+          )
+        ORDER BY due_at, position
+        LIMIT greatest(%(limit)s - coalesce((%(busy)s::jsonb ->> shares.share)::bigint, 0), 0)
+        FOR UPDATE OF task SKIP LOCKED
+    ) AS task
+), ended AS (
+    {_END_CALLS}
 ), taken AS (
     INSERT INTO work_leases AS held (work, leased_until)
     SELECT lease, statement_timestamp() + %(duration)s FROM due
     ON CONFLICT (work) DO UPDATE SET leased_until = excluded.leased_until
     WHERE held.leased_until <= statement_timestamp()
-    RETURNING work
+    RETURNING work, leased_until
+), called AS (
+    INSERT INTO work_leases (work, leased_until)
+    SELECT due.work || '@call', leased_until FROM due JOIN taken ON taken.work = due.lease
+    WHERE is_call
+    ON CONFLICT (work) DO UPDATE SET leased_until = excluded.leased_until
 )
-SELECT due.work, kind, transaction_id, leg, attempt, provider, due_at, position
+SELECT due.work, kind, transaction_id, leg, attempt, provider, due_at, position, leased_until
 FROM due JOIN taken ON taken.work = due.lease
 ORDER BY due_at, position
 """
@@ -145,6 +187,14 @@ class Work:
     """None: the house itself."""
     due_at: datetime
     position: int
+    leased_until: datetime = field(compare=False)
+    """Until when nobody else does it, by the database's clock; it also tells our lease from
+    another one that follows it."""
+
+    @property
+    def share(self) -> str:
+        """Whose hands do it: the provider's that is called, or our own."""
+        return self.provider or OWN if self.kind in CALLS else OWN
 
     @property
     def notice_id(self) -> UUID:
@@ -155,16 +205,35 @@ class Work:
     def lease(self) -> str:
         return f"{self.work}@{self.position}"
 
+    @property
+    def call(self) -> str:
+        """The name of the second lease, where it is a call."""
+        return f"{self.work}@call"
+
 
 def take(
-    connection: Connection[Any], now: datetime, limit: int, lease_seconds: float
+    connection: Connection[Any],
+    now: datetime,
+    limit: int,
+    lease_seconds: float,
+    *,
+    busy: Mapping[str, int] | None = None,
+    called: Sequence[Work] = (),
 ) -> list[Work]:
-    """Take up to `limit` tasks due at `now` which nobody else has, longest due first.
+    """Take tasks due at `now` which nobody else has, longest due first.
 
-    The lease ends by itself: what is not done by then is taken again. A worker that has done the
-    work leaves the lease alone; it goes on until the read model has heard.
+    Of each share up to `limit` less what is `busy` there; so nothing is taken that has to wait
+    for a hand. The lease ends by itself: what is not done by then is taken again. A worker that
+    has done the work leaves the lease alone; it goes on until the read model has heard. But a
+    call has to be given to the next `take`, or to `end_calls`, once it is over as `called`.
     """
-    values = {"now": now, "limit": limit, "duration": timedelta(seconds=lease_seconds)}
+    values = {
+        "now": now,
+        "limit": limit,
+        "duration": timedelta(seconds=lease_seconds),
+        "busy": msgspec.json.encode(busy or {}).decode(),
+        **_ended(called),
+    }
     with connection.transaction(), connection.cursor(row_factory=args_row(_work)) as cursor:
         return cursor.execute(_TAKE.encode(), values).fetchall()
 
@@ -172,7 +241,10 @@ def take(
 def release(connection: Connection[Any], work: Work) -> None:
     """Give back what was not done: anybody may take it at once."""
     with connection.transaction():
-        connection.execute("DELETE FROM work_leases WHERE work = %s", [work.lease])
+        connection.execute(
+            "DELETE FROM work_leases WHERE work IN (%s, %s) AND leased_until = %s",
+            [work.lease, work.call, work.leased_until],
+        )
 
 
 def put_off(connection: Connection[Any], work: Work, seconds: float) -> None:
@@ -180,10 +252,17 @@ def put_off(connection: Connection[Any], work: Work, seconds: float) -> None:
     with connection.transaction():
         connection.execute(
             """
-            UPDATE work_leases SET leased_until = statement_timestamp() + %s WHERE work = %s
+            UPDATE work_leases SET leased_until = statement_timestamp() + %s
+            WHERE work = %s AND leased_until = %s
             """,
-            [timedelta(seconds=seconds), work.lease],
+            [timedelta(seconds=seconds), work.lease, work.leased_until],
         )
+
+
+def end_calls(connection: Connection[Any], called: Sequence[Work]) -> None:
+    """These calls are over: what comes next for their tasks may be taken."""
+    with connection.transaction():
+        connection.execute(_END_CALLS.encode(), _ended(called))
 
 
 def sweep(connection: Connection[Any]) -> int:
@@ -201,9 +280,16 @@ def sweep(connection: Connection[Any]) -> int:
 
 def count(connection: Connection[Any]) -> int:
     """How many tasks there are, due or not."""
-    query = "SELECT count(*) FROM outstanding_v2.work WHERE due_at IS NOT NULL"
+    query = "SELECT count(*) FROM outstanding_v3.work WHERE due_at IS NOT NULL"
     row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
+
+
+def _ended(called: Sequence[Work]) -> dict[str, object]:
+    return {
+        "called": [work.call for work in called],
+        "until": [work.leased_until for work in called],
+    }
 
 
 def _work(work: str, kind: str, *values: Any) -> Work:

@@ -69,7 +69,7 @@ class Outstanding:
     """The read model."""
 
     name = "outstanding"
-    version = 2
+    version = 3
     tables = (TASKS,)
     ddl = DDL
     indexes = INDEXES

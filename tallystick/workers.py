@@ -8,9 +8,11 @@ come here.
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import assert_never
 from uuid import UUID
@@ -23,12 +25,13 @@ from psycopg_pool import ConnectionPool
 from domain.errors import InvalidTransition
 from domain.outcomes import Outcome, Source
 from projections import outstanding
-from projections.outstanding import Kind, Work
+from projections.outstanding import CALLS, Kind, Work
 from tallystick.commands.dispatch import Attempt, Dispatch
 from tallystick.commands.errors import NotAssessedYet, TooContended, TransactionNotFound
 from tallystick.commands.inbox import Inbox, evidence_from
 from tallystick.eventstore.errors import OutcomeUnknown, QueueFull, StoreUnavailable
 from tallystick.faultpoints import faultpoint
+from tallystick.hands import Hands
 from tallystick.providers.protocol import (
     Answer,
     ConversionSubmission,
@@ -36,8 +39,11 @@ from tallystick.providers.protocol import (
     RefundSubmission,
 )
 
-LEASE_SECONDS = 20.0
-"""Longer than any call to a provider; a crashed worker's work is taken again after it."""
+DATABASE_SECONDS_MAX = 10.0
+"""What a piece of work may wait for the database before its last call, or it is left undone."""
+
+CALLS_MAX = 2
+"""One piece of work may ask about an attempt and then send it again."""
 
 SWEEP_SECONDS = 60.0
 IDLE_SECONDS = 0.05
@@ -61,8 +67,31 @@ _ANOTHER_TIME = (
 _log = structlog.get_logger(__name__)
 
 
+def lease_seconds(call_timeout_seconds: float) -> float:
+    """How long nobody else does a piece of work; a crashed worker's is taken again after it.
+
+    Longer than all calls it may make, each to its end.
+    """
+    return CALLS_MAX * call_timeout_seconds + DATABASE_SECONDS_MAX
+
+
+class _LeaseTooShort(Exception):
+    """The lease may end before the call does: then another worker could make the same call."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    work: Work
+    until: float
+    """When the lease ends, by the monotonic clock; not later than it does in the database."""
+
+
 class Worker:
-    """Takes outstanding work and does it, several pieces side by side."""
+    """Takes outstanding work and does it, several pieces side by side.
+
+    Each provider has hands of its own, and so has what is done without one: whoever hangs keeps
+    nobody else waiting.
+    """
 
     def __init__(
         self,
@@ -75,29 +104,38 @@ class Worker:
         concurrency: int = 16,
         call_timeout_seconds: float,
     ) -> None:
-        """`conninfo` is of the writer role; `providers` are the adapters, by provider name."""
+        """`conninfo` is of the writer role; `providers` are the adapters, by provider name.
+
+        `concurrency` is how many pieces of work of one share are done at once: calls to one
+        provider, or pieces of work without a provider.
+        """
         self._inbox = inbox
         self._dispatch = dispatch
         self._providers = providers
         self._clock = clock
         self._concurrency = concurrency
         self._call_timeout_seconds = call_timeout_seconds
+        self._lease_seconds = lease_seconds(call_timeout_seconds)
+        self._stop = threading.Event()
+        self._called: deque[Work] = deque()
         self._swept_at = monotonic()
         self._pool = ConnectionPool(
             conninfo, min_size=1, max_size=concurrency + 1, open=False, timeout=5.0
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; what has been taken is finished first."""
-        free = threading.Semaphore(self._concurrency)
-        with self._pool, ThreadPoolExecutor(self._concurrency) as executor:
-            while not stop.is_set():
-                self._sweep()
-                taken = self._take(free)
-                for work in taken:
-                    executor.submit(self._do_and_free, work, free)
-                if not taken:
-                    stop.wait(IDLE_SECONDS)
+        """Work until `stop` is set; the calls that are under way are finished first."""
+        self._stop = stop
+        with self._pool:
+            with Hands(self._concurrency) as hands:
+                while not stop.is_set():
+                    self._sweep()
+                    taken = self._take(hands)
+                    for each in taken:
+                        hands.do(each.work.share, partial(self._do, each))
+                    if not taken:
+                        stop.wait(IDLE_SECONDS)
+            self._end_calls()
 
     def _sweep(self) -> None:
         """Now and then, forget leases that have ended."""
@@ -109,39 +147,47 @@ class Worker:
 
     # --- taking ---------------------------------------------------------------------------------
 
-    def _take(self, free: threading.Semaphore) -> list[Work]:
-        """As much due work as there are free hands."""
-        hands = 0
-        while hands < self._concurrency and free.acquire(blocking=False):
-            hands += 1
-        taken = self._take_upto(hands) if hands else []
-        for _ in range(hands - len(taken)):
-            free.release()
-        return taken
-
-    def _take_upto(self, limit: int) -> list[Work]:
+    def _take(self, hands: Hands) -> list[_Taken]:
+        """As much due work as there are free hands for it."""
+        until = monotonic() + self._lease_seconds
+        called = self._over()
         try:
             with self._pool.connection() as connection:
-                return outstanding.take(connection, self._clock(), limit, LEASE_SECONDS)
+                taken = outstanding.take(
+                    connection,
+                    self._clock(),
+                    self._concurrency,
+                    self._lease_seconds,
+                    busy=hands.busy(),
+                    called=called,
+                )
         except psycopg.Error as error:
             _log.warning("worker.database_away", error=type(error).__name__)
+            self._called.extend(called)
             return []
+        return [_Taken(work, until) for work in taken]
 
-    def _do_and_free(self, work: Work, free: threading.Semaphore) -> None:
-        try:
-            self._do(work)
-        finally:
-            free.release()
+    def _over(self) -> list[Work]:
+        """The calls that have ended since this was asked."""
+        return [self._called.popleft() for _ in range(len(self._called))]
+
+    def _end_calls(self) -> None:
+        """So that others need not wait for leases of ours to end."""
+        with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
+            outstanding.end_calls(connection, self._over())
 
     # --- doing ----------------------------------------------------------------------------------
 
-    def _do(self, work: Work) -> None:
+    def _do(self, taken: _Taken) -> None:
         """Do one piece of work; whatever goes wrong, it is taken again when its lease ends.
 
         What is done keeps its lease: the read model may not have heard of it yet.
         """
+        work = taken.work
         try:
-            self._step(work)
+            self._step(taken)
+        except _LeaseTooShort:
+            _log.warning("worker.too_late", work=work.work)
         except NotAssessedYet as error:
             _log.debug("worker.waits_for_indicators", work=work.work, why=str(error))
             self._put_off(work)
@@ -151,6 +197,9 @@ class Worker:
         except Exception:  # noqa: BLE001
             # A fault in one transaction must not stop the others; it is retried and seen.
             _log.exception("worker.failed", work=work.work, kind=work.kind)
+        finally:
+            if work.kind in CALLS:
+                self._called.append(work)
 
     def _give_back(self, work: Work) -> None:
         """So that it is done as soon as the database is back; if it is not, the lease ends."""
@@ -164,45 +213,47 @@ class Worker:
         with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
             outstanding.put_off(connection, work, pause_seconds)
 
-    def _step(self, work: Work) -> None:
+    def _step(self, taken: _Taken) -> None:
+        work = taken.work
         try:
             if work.kind is Kind.NOTICE:
                 self._inbox.act_on_notice(work.notice_id)
             elif work.transaction_id is not None:
-                self._step_of(work.kind, work.transaction_id, work.leg)
+                self._step_of(taken, work.kind, work.transaction_id)
         except (InvalidTransition, TransactionNotFound) as done_already:
             _log.debug("worker.nothing_to_do", work=work.work, why=str(done_already))
 
-    def _step_of(self, kind: Kind, transaction_id: UUID, leg: int) -> None:
+    def _step_of(self, taken: _Taken, kind: Kind, transaction_id: UUID) -> None:
+        leg = taken.work.leg
         match kind:
             case Kind.SCREEN:
                 self._dispatch.screen(transaction_id)
             case Kind.SUBMIT:
-                self._submit(transaction_id, leg)
+                self._submit(taken, transaction_id, leg)
             case Kind.POLL:
-                self._ask(transaction_id, leg)
+                self._ask(taken, transaction_id, leg)
             case Kind.RETRY:
                 self._dispatch.retry(transaction_id, leg)
             case Kind.EXPIRE:
                 self._dispatch.expire(transaction_id)
             case Kind.ANSWER_DISPUTE:
-                self._answer(transaction_id)
+                self._answer(taken, transaction_id)
             case Kind.NOTICE | Kind.WAIT:
                 raise ValueError(f"{kind} is nothing to do for a transaction")
             case _:
                 assert_never(kind)
 
-    def _submit(self, transaction_id: UUID, leg: int) -> None:
+    def _submit(self, taken: _Taken, transaction_id: UUID, leg: int) -> None:
         """Record that the attempt begins, make the call, record the answer: in that order."""
         attempt = self._dispatch.submit(transaction_id, leg)
         if attempt is None:
             return
         faultpoint("worker.before_call")
-        answer = self._send(attempt)
+        answer = self._send(taken, attempt)
         faultpoint("worker.after_call")
         self._hear(attempt, answer, Source.ANSWER)
 
-    def _ask(self, transaction_id: UUID, leg: int) -> None:
+    def _ask(self, taken: _Taken, transaction_id: UUID, leg: int) -> None:
         """Ask the provider about an open attempt.
 
         One that never arrived is sent again under the same reference, which the provider takes
@@ -214,9 +265,9 @@ class Worker:
         attempt = self._dispatch.attempt(transaction_id, leg)
         if attempt is None:
             return
-        answer = self._providers[attempt.provider].fetch(
-            attempt.reference, timeout_seconds=self._call_timeout_seconds
-        )
+        timeout_seconds = self._call_timeout_seconds
+        provider = self._provider(taken, attempt.provider, timeout_seconds)
+        answer = provider.fetch(attempt.reference, timeout_seconds=timeout_seconds)
         self._hear(attempt, answer, Source.POLL)
         if answer.outcome is not Outcome.NOT_FOUND:
             return
@@ -224,10 +275,23 @@ class Worker:
         if why_not is not None:
             _log.info("worker.not_sent_again", reference=attempt.reference, why=why_not)
             return
-        self._hear(attempt, self._send(attempt), Source.ANSWER)
+        if self._stop.is_set():
+            return  # it is asked about again, when there is somebody to do so
+        self._hear(attempt, self._send(taken, attempt), Source.ANSWER)
 
-    def _send(self, attempt: Attempt) -> Answer:
-        provider = self._providers[attempt.provider]
+    def _provider(self, taken: _Taken, name: str, timeout_seconds: float) -> PaymentProvider:
+        """The adapter, for one call that begins now.
+
+        Raises:
+            _LeaseTooShort: it might not have ended when the lease does.
+        """
+        if monotonic() + timeout_seconds > taken.until:
+            raise _LeaseTooShort
+        return self._providers[name]
+
+    def _send(self, taken: _Taken, attempt: Attempt) -> Answer:
+        seconds = attempt.submission.timeout_seconds
+        provider = self._provider(taken, attempt.provider, seconds)
         match attempt.submission:
             case RefundSubmission() as refund:
                 return provider.submit_refund(refund)
@@ -242,10 +306,11 @@ class Worker:
         evidence = evidence_from(answer, attempt.reference, source)
         self._inbox.hear(attempt.transaction_id, evidence)
 
-    def _answer(self, dispute_id: UUID) -> None:
+    def _answer(self, taken: _Taken, dispute_id: UUID) -> None:
         """Tell the provider our answer to a dispute; the same one again changes nothing there."""
         pending = self._dispatch.dispute_answer(dispute_id)
         if pending is None:
             return
-        answer = self._providers[pending.provider].answer_dispute(pending.answer)
+        seconds = pending.answer.timeout_seconds
+        answer = self._provider(taken, pending.provider, seconds).answer_dispute(pending.answer)
         self._dispatch.dispute_answered(dispute_id, pending, answer.outcome)

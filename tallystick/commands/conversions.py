@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Semaphore
 from uuid import UUID
 
 from domain.commands import Command
@@ -14,12 +15,15 @@ from domain.money import Money
 from domain.rates import RateTable, fold_rates, rates_stream
 from tallystick.commands.errors import NoRates, ProviderNotFound
 from tallystick.commands.handling import Caller, Drafted, Handling, Written, command_id
-from tallystick.providers.protocol import PaymentProvider, QuoteRequest
+from tallystick.providers.protocol import PaymentProvider, QuoteRequest, QuoteUnavailable
 
 QUOTE_SECONDS = 300
 """How long the house stands by its quote."""
 
 PROVIDER_QUOTE_TIMEOUT_SECONDS = 3.0
+
+PROVIDER_QUOTES_AT_ONCE_MAX = 8
+"""Of one provider, in one process: callers wait for it, and it must not keep all that answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class ConversionCommands:
         self._handling = handling
         self._adapters = adapters
         self._spread_basis_points = spread_basis_points
+        self._asking: dict[str, Semaphore] = {}
 
     def quote(self, request: QuoteConversion, caller: Caller) -> Written:
         """Say what the player would get, and for how long that stands.
@@ -54,7 +59,7 @@ class ConversionCommands:
         Raises:
             PlayerNotFound, ProviderNotFound: no such player, no such provider.
             NoRates, RateMissing: the house has no rate for these currencies.
-            QuoteUnavailable: the provider gives none.
+            QuoteUnavailable: the provider gives none, or too many wait for one of its.
             SameCurrency, AmountTooSmall, InvalidMoney: nothing to convert.
             CommandReused: the key was used before, with another request.
         """
@@ -95,13 +100,19 @@ class ConversionCommands:
         adapter = self._adapters.get(name)
         if adapter is None:
             raise ProviderNotFound(name)
-        quote = adapter.quote(
-            QuoteRequest(
-                source=request.source,
-                target_currency=request.target_currency,
-                timeout_seconds=PROVIDER_QUOTE_TIMEOUT_SECONDS,
+        asking = self._asking.setdefault(name, Semaphore(PROVIDER_QUOTES_AT_ONCE_MAX))
+        if not asking.acquire(blocking=False):
+            raise QuoteUnavailable("too_many_wait_for_it")
+        try:
+            quote = adapter.quote(
+                QuoteRequest(
+                    source=request.source,
+                    target_currency=request.target_currency,
+                    timeout_seconds=PROVIDER_QUOTE_TIMEOUT_SECONDS,
+                )
             )
-        )
+        finally:
+            asking.release()
         valid = min(quote.expires_at - command.now, timedelta(seconds=QUOTE_SECONDS))
         return quote_conversion(
             conversion_id,

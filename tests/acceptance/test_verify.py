@@ -371,9 +371,9 @@ BESIDE = {
     "transaction deleted": "DELETE FROM history_v2.transactions WHERE id = %(id)s",
     "journal": "UPDATE journal_v1.entries SET amount_minor = amount_minor + 1"
     " WHERE account = %(account)s",
-    "work done": "DELETE FROM outstanding_v2.work WHERE work ="
-    " (SELECT work FROM outstanding_v2.work WHERE due_at IS NOT NULL LIMIT 1)",
-    "work invented": "INSERT INTO outstanding_v2.work"
+    "work done": "DELETE FROM outstanding_v3.work WHERE work ="
+    " (SELECT work FROM outstanding_v3.work WHERE due_at IS NOT NULL LIMIT 1)",
+    "work invented": "INSERT INTO outstanding_v3.work"
     " VALUES ('x', 'poll', gen_random_uuid(), NULL, 0, 1, 'simulator', now(), NULL, NULL, 3)",
     "checkpoint back": "UPDATE read_models SET position = 10 WHERE name = 'journal'",
     "checkpoint ahead": "UPDATE read_models SET position = position + 7 WHERE name = 'journal'",

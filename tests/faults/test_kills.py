@@ -362,7 +362,7 @@ def _check_money_moved_once(program: Stack, provider: dict[str, Any]) -> None:
             assert moved[row.id] == 1, row
         elif row.status not in MAY_HAVE_MOVED:
             assert moved[row.id] == 0, row
-    still_open = "SELECT count(*) AS n FROM outstanding_v2.work WHERE due_at IS NOT NULL"
+    still_open = "SELECT count(*) AS n FROM outstanding_v3.work WHERE due_at IS NOT NULL"
     assert program.read(still_open)[0].n == 0
 
 

@@ -3,10 +3,10 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 
 from domain import accounts
 from domain.events import (
+    DepositCreated,
     DisputeNoticeReceived,
     LedgerEvent,
     NoticeUnmatched,
@@ -460,10 +461,10 @@ def test_parallel_workers_never_get_the_same_work(site: Site) -> None:
 
 def test_a_lease_ends_by_itself_and_can_be_given_back(site: Site) -> None:
     site.write(scenario.deposit_created().history)
-    (work,) = site.take(lease_seconds=0.05)
+    (work,) = site.take(lease_seconds=1.0)
     assert site.take() == []
     with psycopg.connect(site.writer) as connection:
-        connection.execute("SELECT pg_sleep(0.1)")
+        connection.execute("SELECT pg_sleep(1.1)")
     (again,) = site.take()
     assert again == work
     with psycopg.connect(site.writer) as connection:
@@ -472,19 +473,54 @@ def test_a_lease_ends_by_itself_and_can_be_given_back(site: Site) -> None:
     with psycopg.connect(site.writer) as connection:
         connection.execute("SELECT pg_sleep(0.05)")
         connection.commit()
-        assert outstanding.sweep(connection) == 1
+        assert outstanding.sweep(connection) == 2  # of the task, and of the call that it is
         assert outstanding.sweep(connection) == 0
 
 
-def test_a_lease_holds_for_one_schedule_only(site: Site) -> None:
+def test_an_attempt_is_not_asked_about_while_it_is_being_sent(site: Site) -> None:
     history_ = scenario.deposit_in("submitted").history
     site.write(history_[:1])
     (submit,) = site.take()
     assert submit.kind is Kind.SUBMIT
     site.write(history_[1:])
+    assert site.take() == []
+    with psycopg.connect(site.writer) as connection:
+        outstanding.end_calls(connection, [replace(submit, leased_until=LATER)])
+        assert site.take() == []  # that was another one's
+        outstanding.end_calls(connection, [submit])
     (poll,) = site.take()
     assert poll.kind is Kind.POLL
     assert poll.lease != submit.lease
+
+
+def test_calls_to_a_provider_are_taken_as_it_has_hands_free_for_them(site: Site) -> None:
+    """Also where its tasks have been due for longer than anybody else's."""
+    late, soon = NOW + timedelta(seconds=2), NOW + timedelta(seconds=1)
+    site.write(
+        [*(created(number, "slow", NOW) for number in range(1, 31))]
+        + [*(created(number, "good", soon) for number in range(31, 36))]
+        + [notice(number, reference="not ours", now=late) for number in range(41, 46)]
+    )
+
+    def shares(busy: Mapping[str, int], called: Sequence[Work] = ()) -> Counter[str]:
+        with psycopg.connect(site.writer) as connection:
+            got = outstanding.take(connection, LATER, 3, 60.0, busy=busy, called=called)
+        taken.extend(got)
+        return Counter(work.share for work in got)
+
+    taken: list[Work] = []
+    assert shares({}) == {"slow": 3, "good": 3, outstanding.OWN: 3}
+    assert shares({"slow": 3}) == {"good": 2, outstanding.OWN: 2}
+    assert shares({"slow": 2, "unheard of": 9}) == {"slow": 1}
+    assert shares({"slow": 3}, taken) == {}
+    assert len({work.work for work in taken}) == len(taken)
+
+
+def created(number: int, provider: str, at: datetime) -> DepositCreated:
+    header = command("operator:platform", now=at).header(UUID(int=number), 1)
+    (made,) = scenario.deposit_created().history
+    assert isinstance(made, DepositCreated)
+    return replace(made, provider=provider, **header)
 
 
 def test_notices_of_a_transaction_come_in_order_and_before_its_poll(site: Site) -> None:

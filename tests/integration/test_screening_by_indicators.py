@@ -33,7 +33,7 @@ from tallystick.commands.withdrawals import RequestWithdrawal
 from tallystick.config import Settings
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.database import Role, conninfo
-from tallystick.workers import LEASE_SECONDS, Worker
+from tallystick.workers import Worker, lease_seconds
 from tests.integration.api_server import Api, running_api, services_over
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS, publish_rules
 from tests.integration.customers import Customer, token
@@ -248,7 +248,12 @@ def test_a_payout_waits_for_a_read_model_that_has_stopped(database: Settings) ->
         )
         with working(worker):
             put_off = "SELECT 1 FROM work_leases WHERE work LIKE %s AND leased_until > now() + %s"
-            while not rows(database, put_off, f"{payout}%", timedelta(seconds=LEASE_SECONDS)):
+            while not rows(
+                database,
+                put_off,
+                f"{payout}%",
+                timedelta(seconds=lease_seconds(CALL_TIMEOUT_SECONDS)),
+            ):
                 time.sleep(0.02)
         assert [row.topic for row in rows(database, topics, payout)] == ["WithdrawalRequested"]
         Projector(conninfo=writer, models=[FRAUD], decode=decode).catch_up()

@@ -10,6 +10,8 @@ from fractions import Fraction
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import psycopg
+
 from domain.assessment import INDICATORS_ACTOR
 from domain.attempts import reference
 from domain.money import Money
@@ -105,6 +107,12 @@ class Site:
             stop.set()
             working.join()
 
+    def has_ended_its_calls(self) -> bool:
+        """Also what the worker did after a call: whether it sent something again."""
+        query = "SELECT count(*) FROM work_leases WHERE work LIKE '%@call'"
+        with psycopg.connect(database.conninfo(self.settings, Role.WRITER)) as connection:
+            return connection.execute(query).fetchone() == (0,)
+
 
 def wait_for(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WITHIN_SECONDS
@@ -142,7 +150,9 @@ class Case:
         """It is time to ask the bank about it, and a worker does."""
         before = self.bank.asked[self.reference]
         self.site.clock.move(max(POLL_DELAYS_SECONDS))
-        self.site.work_until(lambda: self.bank.asked[self.reference] > before)
+        self.site.work_until(
+            lambda: self.bank.asked[self.reference] > before and self.site.has_ended_its_calls()
+        )
         assert self.bank.asked[self.reference] == before + 1
 
     def say(self, stream: UUID, outcome: Outcome, attempt: int = 1, **said: Any) -> None:
