@@ -31,6 +31,7 @@ from domain.money import Money
 from domain.outcomes import Disposition, Evidence, Outcome, ReviewReason, Source
 from domain.provider import Provider
 from domain.resolution import move, propose_or_agree
+from domain.turns import is_judged, is_outdated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +74,9 @@ class _Report:
         return self.evidence.source is Source.ANSWER and not heard_before
 
     @property
-    def was_judged(self) -> bool:
-        """Two people have decided what exactly this report means."""
-        judged, said = self.state.reported, self.evidence
-        return (
-            self.state.resolved
-            and judged is not None
-            and (said.outcome, said.reference) == (judged.outcome, judged.reference)
-            and said.amount in (None, judged.amount)
-        )
+    def judged(self) -> Evidence | None:
+        """What two people have decided about."""
+        return self.state.reported if self.state.resolved else None
 
 
 def hear_conversion(
@@ -114,8 +109,10 @@ def _heard(report: _Report) -> ConversionEvent:
     status = report.state.status
     if status is ConversionStatus.REVIEW:
         return _noted(report, Disposition.IN_REVIEW)
-    if report.was_judged:
+    if is_judged(report.evidence, report.judged):
         return _noted(report, Disposition.DUPLICATE)
+    if is_outdated(report.evidence, report.judged):
+        return _noted(report, Disposition.LATE)
     if report.is_of_no_attempt:
         return _without_attempt(report)
     match status:

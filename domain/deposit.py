@@ -42,7 +42,7 @@ from domain.events import (
     TransactionUnknown,
 )
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, ReviewReason, Standing
+from domain.outcomes import FINAL, Disposition, Evidence, Outcome, ReviewReason, Standing
 from domain.player import Player
 from domain.provider import Provider
 from domain.replacing import replace
@@ -87,6 +87,10 @@ class Deposit:
     """What opened the latest review."""
     resolved: bool = False
     """Two people ended the review: what it was about is not judged again."""
+    succeeded_at: datetime | None = None
+    """Provider's time of the first success that was told with one, and was not judged since."""
+    failed_at: datetime | None = None
+    """Likewise of the last failure."""
     provider_reference: str | None = None
     concerns: tuple[str, ...] = ()
     concerns_reviewed: bool = False
@@ -373,6 +377,8 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
                 credited=credited,
                 house=_house_after(state, event),
                 counts_now=bool(state.counted and credited),
+                succeeded_at=None,
+                failed_at=None,
                 resolved=True,
                 proposal=None,
             )
@@ -429,14 +435,24 @@ def _heard(state: Deposit, event: DepositEvent) -> Deposit:
     """Version, time, and the notices and commands that are never acted on twice."""
     evidence: Evidence | None = getattr(event, "evidence", None)
     notices, provider_reference = state.notices, state.provider_reference
+    succeeded_at, failed_at = state.succeeded_at, state.failed_at
     if evidence is not None:
         notices = notices | {evidence.notice_id} if evidence.notice_id else notices
         provider_reference = evidence.provider_reference or provider_reference
+        at, outcome = evidence.happened_at, evidence.outcome
+        put_off = isinstance(event, NoticeNoted) and event.disposition is Disposition.IN_REVIEW
+        if at is not None and outcome in FINAL and not put_off:
+            if outcome is Outcome.SUCCEEDED:
+                succeeded_at = min(succeeded_at or at, at)
+            else:
+                failed_at = max(failed_at or at, at)
     return replace(
         state,
         version=event.originator_version,
         updated_at=event.occurred_at,
         notices=notices,
         provider_reference=provider_reference,
+        succeeded_at=succeeded_at,
+        failed_at=failed_at,
         commands=remember(state.commands, event),
     )

@@ -37,6 +37,7 @@ from domain.money import Money
 from domain.outcomes import Disposition, Evidence, Outcome, ReviewReason, Source
 from domain.provider import Provider
 from domain.resolution import move, propose_or_agree
+from domain.turns import is_judged, is_outdated
 
 _NOT_FINAL = frozenset(
     {
@@ -93,15 +94,21 @@ class _Report:
         return self.evidence.source is Source.ANSWER and not heard_before
 
     @property
-    def was_judged(self) -> bool:
-        """Two people have decided what exactly this report means."""
-        judged, said = self.state.reported, self.evidence
-        return (
-            self.state.resolved
-            and judged is not None
-            and (said.outcome, said.reference) == (judged.outcome, judged.reference)
-            and said.amount in (None, judged.amount)
-        )
+    def judged(self) -> Evidence | None:
+        """What two people have decided about."""
+        return self.state.reported if self.state.resolved else None
+
+    @property
+    def came_before_success(self) -> bool:
+        """By the provider's clock, this was over before it succeeded."""
+        at, succeeded_at = self.evidence.happened_at, self.state.succeeded_at
+        return at is not None and succeeded_at is not None and at < succeeded_at
+
+    @property
+    def came_before_failure(self) -> bool:
+        """By the provider's clock, it failed after this."""
+        at, failed_at = self.evidence.happened_at, self.state.failed_at
+        return at is not None and failed_at is not None and at <= failed_at
 
     @property
     def is_overdue(self) -> bool:
@@ -137,8 +144,10 @@ def hear_deposit(
     )
     if state.status is DepositStatus.REVIEW:
         return _noted(report, Disposition.IN_REVIEW)
-    if report.was_judged:
+    if is_judged(evidence, report.judged):
         return _noted(report, Disposition.DUPLICATE)
+    if is_outdated(evidence, report.judged):
+        return _noted(report, Disposition.LATE)
     if report.is_of_no_attempt:
         return _without_attempt(report)
     match state.status:
@@ -271,6 +280,8 @@ def _after_giving_up(report: _Report) -> DepositEvent:
         case Outcome.SUCCEEDED:
             if report.has_other_amount:
                 return _review(report, ReviewReason.MISMATCH)
+            if report.came_before_failure:
+                return _review(report, ReviewReason.CONTRADICTION)
             return _completed(report, late=True)
         case Outcome.DECLINED | Outcome.VOIDED:
             return _noted(report, Disposition.DUPLICATE)
@@ -291,6 +302,10 @@ def _after_completion(report: _Report) -> DepositEvent:
     if outcome in _NOT_FINAL:
         return _noted(report, Disposition.LATE)
     if outcome is not Outcome.SUCCEEDED:
+        if report.came_before_success:
+            return _noted(report, Disposition.LATE)
+        return _review(report, ReviewReason.CONTRADICTION)
+    if report.came_before_failure:
         return _review(report, ReviewReason.CONTRADICTION)
     told, credited = report.evidence.amount, report.state.credited
     if told is None or told == credited:

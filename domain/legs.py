@@ -31,9 +31,10 @@ from domain.events import (
     WithdrawalReturned,
 )
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome
+from domain.outcomes import Disposition, Evidence, Outcome
 from domain.replacing import replace
 from domain.resolution import Proposal
+from domain.turns import Turns
 
 LegEvent = (
     WithdrawalQueued
@@ -99,8 +100,12 @@ class Leg:
     """The provider has taken the money to the player, and it has not come back."""
     paid_reference: str | None = None
     """Of the attempt that paid, which need not be the latest."""
-    at_house_expense: bool = False
-    """It was paid although the funds had gone back to the player."""
+    house_minor: int = 0
+    """How much of what was paid the player had back already, and the house has lent."""
+    held_minor: int = 0
+    """Taken from the player's available balance while it is reviewed whether it was paid."""
+    turns: Turns = Turns()  # noqa: RUF009  (it cannot change)
+    """Payments and returns that the provider told of, under the reference that counts."""
     reason: str | None = None
     provider_reference: str | None = None
     proposal: Proposal | None = None
@@ -209,8 +214,19 @@ def leg_of(legs: Sequence[Leg], event: LegEvent) -> Leg:
 def evolve_leg(leg: Leg, event: LegEvent) -> Leg:
     """The leg after an event about it."""
     evidence: Evidence | None = getattr(event, "evidence", None)
-    named = evidence.provider_reference if evidence else None
-    return replace(_moved(leg, event), provider_reference=named or leg.provider_reference)
+    moved = _moved(leg, event)
+    if evidence is None:
+        return moved
+    named = evidence.provider_reference or leg.provider_reference
+    return replace(moved, provider_reference=named, turns=_turns(moved, event, evidence))
+
+
+def _turns(leg: Leg, event: LegEvent, said: Evidence) -> Turns:
+    """What people have yet to look at is not taken for known."""
+    put_off = isinstance(event, NoticeNoted) and event.disposition is Disposition.IN_REVIEW
+    if put_off or said.reference != (leg.paid_reference or leg.reference):
+        return leg.turns
+    return leg.turns.after(said, fee=getattr(event, "fee", None))
 
 
 def _moved(leg: Leg, event: LegEvent) -> Leg:
@@ -230,6 +246,7 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 attempt_sent=event.attempt,
                 reference=event.reference,
                 polls=0,
+                turns=Turns(),
             )
         case WithdrawalProcessing():
             return replace(leg, status=LegStatus.PROCESSING, polls=event.polls)
@@ -247,9 +264,17 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 reserved=False,
                 paid=True,
                 paid_reference=event.evidence.reference,
+                house_minor=event.from_house.amount if event.from_house else 0,
             )
         case WithdrawalReturned():
-            return replace(leg, status=LegStatus.RETURNED, reason=Reason.RETURNED, paid=False)
+            return replace(
+                leg,
+                status=LegStatus.RETURNED,
+                reason=Reason.RETURNED,
+                paid=False,
+                house_minor=0,
+                proposal=None,
+            )
         case ReviewOpened():
             return replace(
                 leg,
@@ -257,6 +282,7 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 reason=event.reason,
                 reported=event.evidence,
                 resolved=False,
+                held_minor=event.reserved.amount if event.reserved else 0,
                 retry_at=None,
                 proposal=None,
             )
@@ -285,15 +311,21 @@ def _failed(leg: Leg, event: TransactionFailed) -> Leg:
 
 def _resolved(leg: Leg, event: TransactionResolved) -> Leg:
     paid = event.target == LegStatus.PAID
-    by_the_house = not leg.reserved and (not leg.paid or leg.at_house_expense)
+    lent_minor = 0 if leg.reserved else leg.amount.amount - leg.held_minor
+    reference = _paid_reference(leg) if paid else None
+    turns, about = leg.turns, leg.reported
+    if paid and about and reference == about.reference != (leg.paid_reference or leg.reference):
+        turns = Turns().after(about)
     return replace(
         leg,
         status=LegStatus(event.target),
         reason=None,
         reserved=False,
         paid=paid,
-        paid_reference=_paid_reference(leg) if paid else None,
-        at_house_expense=paid and by_the_house,
+        paid_reference=reference,
+        house_minor=(leg.house_minor if leg.paid else lent_minor) if paid else 0,
+        held_minor=0,
+        turns=turns,
         resolved=True,
         proposal=None,
     )

@@ -27,6 +27,7 @@ def evidence_of(notice: ProviderNoticeReceived) -> Evidence:
         decline_code=notice.decline_code,
         raw_code=notice.raw_code,
         redirect_url=notice.redirect_url,
+        happened_at=notice.happened_at,
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from domain.money import Money
@@ -31,6 +32,10 @@ class Outcome(StrEnum):
     """The provider was never reached: nothing can have happened there."""
     UNKNOWN = "unknown"
     """It may have been sent, and no readable answer came back."""
+
+
+FINAL: Final = frozenset({Outcome.SUCCEEDED, Outcome.DECLINED, Outcome.VOIDED, Outcome.RETURNED})
+"""Nothing more is to be expected of it, unless the provider says otherwise later."""
 
 
 class DeclineCode(StrEnum):
@@ -82,6 +87,8 @@ class ReviewReason(StrEnum):
     """The provider was asked for as long as the schedule allows and never said."""
     UNSOLICITED = "unsolicited"
     """The provider reports money for an attempt that was never made."""
+    UNCOVERED = "uncovered"
+    """The provider paid again what had come back, and the player no longer had all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +106,8 @@ class Evidence:
     decline_code: DeclineCode | None = None
     raw_code: str | None = None
     redirect_url: str | None = None
+    happened_at: datetime | None = None
+    """When it happened, by the provider's own clock; None: it does not say."""
 
 
 class Standing(StrEnum):

@@ -6,7 +6,7 @@ Source: the table of postings in docs/architecture.md.
 from dataclasses import dataclass
 from typing import assert_never
 
-from domain.accounts import available, chargebacks, clearing, fees, fx, reserved
+from domain.accounts import available, chargebacks, clearing, fees, fx, reserved, suspense
 from domain.events import (
     AdjustmentApproved,
     AdjustmentRejected,
@@ -132,14 +132,12 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
                 return ()
             currency = released.currency
             return move(reserved(player, currency), available(player, currency), released)
-        case WithdrawalPaid(player_id=player, provider=provider, amount=amount, fee=fee):
-            currency = amount.currency
-            return move(reserved(player, currency), clearing(provider, currency), amount) + (
-                move(fees(currency), clearing(provider, currency), fee)
-            )
-        case WithdrawalReturned(player_id=player, provider=provider, amount=amount):
-            currency = amount.currency
-            return move(clearing(provider, currency), available(player, currency), amount)
+        case WithdrawalPaid() | RefundSucceeded():
+            return _paid_out(event)
+        case WithdrawalReturned() | RefundReversed():
+            return _came_back(event)
+        case NoticeNoted(provider=str() as provider, fee=Money() as fee):
+            return move(fees(fee.currency), clearing(provider, fee.currency), fee)
         case ReviewOpened(player_id=player, reserved=Money() as amount):
             return move(
                 available(player, amount.currency), reserved(player, amount.currency), amount
@@ -152,14 +150,6 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
         case RefundRequested(player_id=player, amount=amount, reserved=True):
             currency = amount.currency
             return move(available(player, currency), reserved(player, currency), amount)
-        case RefundSucceeded(player_id=player, provider=provider, amount=amount, fee=fee):
-            currency = amount.currency
-            return move(reserved(player, currency), clearing(provider, currency), amount) + (
-                move(fees(currency), clearing(provider, currency), fee)
-            )
-        case RefundReversed(player_id=player, provider=provider, amount=amount):
-            currency = amount.currency
-            return move(clearing(provider, currency), available(player, currency), amount)
         case ConversionAccepted(player_id=player, source=amount, reserved=True):
             currency = amount.currency
             return move(available(player, currency), reserved(player, currency), amount)
@@ -252,6 +242,27 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             return ()
         case _:
             assert_never(event)
+
+
+def _paid_out(event: WithdrawalPaid | RefundSucceeded) -> tuple[Posting, ...]:
+    """What is reserved goes out; for what is paid again it is reserved again first."""
+    currency = event.amount.currency
+    kept, paid_to = reserved(event.player_id, currency), clearing(event.provider, currency)
+    return (
+        move(available(event.player_id, currency), kept, event.from_available)
+        + move(suspense(currency), kept, event.from_house)
+        + move(kept, paid_to, event.amount)
+        + move(fees(currency), paid_to, event.fee)
+    )
+
+
+def _came_back(event: WithdrawalReturned | RefundReversed) -> tuple[Posting, ...]:
+    """The player has it again, but for what the house had lent."""
+    currency = event.amount.currency
+    back = available(event.player_id, currency)
+    return move(clearing(event.provider, currency), back, event.amount) + (
+        move(back, suspense(currency), event.to_house)
+    )
 
 
 def move(source: str, target: str, money: Money | None) -> tuple[Posting, ...]:

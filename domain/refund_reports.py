@@ -33,7 +33,9 @@ from domain.outcomes import Disposition, Evidence, Outcome, ReviewReason, Source
 from domain.provider import Provider
 from domain.refund import ATTEMPT, instrument_counts, tracked
 from domain.refund_state import Refund, RefundStatus
+from domain.replacing import replace
 from domain.resolution import move, propose_or_agree
+from domain.turns import SAID_AGAIN, Order, is_judged, is_outdated, shares
 
 Events = tuple[LedgerEvent, ...]
 
@@ -47,6 +49,7 @@ class _Report:
     evidence: Evidence
     deposit: Deposit
     provider: Provider
+    available_minor: int
 
     def header(self, ahead: int = 1) -> Header:
         return self.command.header(self.state.id, self.state.version + ahead)
@@ -75,15 +78,14 @@ class _Report:
         return self.evidence.source is Source.ANSWER and not heard_before
 
     @property
-    def was_judged(self) -> bool:
-        """Two people have decided what exactly this report means."""
-        judged, said = self.state.reported, self.evidence
-        return (
-            self.state.resolved
-            and judged is not None
-            and (said.outcome, said.reference) == (judged.outcome, judged.reference)
-            and said.amount in (None, judged.amount)
-        )
+    def judged(self) -> Evidence | None:
+        """What two people have decided about."""
+        return self.state.reported if self.state.resolved else None
+
+    @property
+    def order(self) -> Order:
+        """When the payment or return came, next to what is known."""
+        return self.state.turns.order(self.evidence, paid=self.state.paid is not None)
 
     def tracked(self, amount: Money, standing: Standing) -> Events:
         """What follows for the deposit."""
@@ -97,20 +99,30 @@ def hear_refund(
     *,
     deposit: Deposit,
     provider: Provider,
+    available_minor: int = 0,
 ) -> Events:
     """What follows from a report; () where this very notice has been acted on.
 
     `deposit` is the one it refunds: what the refund claims of it changes in the same append.
+    `available_minor` is the player's available balance: what was returned to it is taken from it
+    again where the provider paid again, or held where that is in doubt.
     """
     if evidence.notice_id is not None and evidence.notice_id in state.notices:
         return ()
     report = _Report(
-        state=state, command=command, evidence=evidence, deposit=deposit, provider=provider
+        state=state,
+        command=command,
+        evidence=evidence,
+        deposit=deposit,
+        provider=provider,
+        available_minor=available_minor,
     )
     if state.status is RefundStatus.REVIEW:
-        return _noted(report, Disposition.IN_REVIEW)
-    if report.was_judged:
+        return _in_review(report)
+    if is_judged(evidence, report.judged):
         return _noted(report, Disposition.DUPLICATE)
+    if is_outdated(evidence, report.judged):
+        return _noted(report, Disposition.LATE)
     if report.is_of_no_attempt:
         return _without_attempt(report)
     match state.status:
@@ -132,6 +144,16 @@ def hear_refund(
             return _without_attempt(report)
         case _:
             assert_never(state.status)
+
+
+def _in_review(report: _Report) -> Events:
+    """Only whether the player could cover it waits for people: it may come back meanwhile."""
+    state, said = report.state, report.evidence
+    moved = said.outcome in (Outcome.SUCCEEDED, Outcome.RETURNED) and not report.has_other_amount
+    uncovered = state.paid is not None and state.reason == ReviewReason.UNCOVERED
+    if uncovered and moved and said.reference == state.reference:
+        return _after_success(report)
+    return _noted(report, Disposition.IN_REVIEW)
 
 
 def _while_open(report: _Report) -> Events:
@@ -205,11 +227,13 @@ def _after_success(report: _Report) -> Events:
         case Outcome.SUCCEEDED:
             if report.has_other_amount:
                 return _review(report, ReviewReason.MISMATCH)
-            return _noted(report, Disposition.DUPLICATE)
+            return _noted(report, SAID_AGAIN[report.order])
         case Outcome.RETURNED:
             if report.has_other_amount:
                 return _review(report, ReviewReason.MISMATCH)
-            if report.state.house_minor:  # the player has the funds back already
+            if report.order in (Order.REPEATED, Order.OLDER):
+                return _noted(report, SAID_AGAIN[report.order])
+            if report.order is Order.UNTOLD and report.state.turns.returned_told:
                 return _review(report, ReviewReason.CONTRADICTION)
             return _reversed(report)
         case Outcome.DECLINED | Outcome.VOIDED:
@@ -230,13 +254,23 @@ def _after_failure(report: _Report) -> Events:
 
 
 def _after_reversal(report: _Report) -> Events:
-    """The success that came back may be told after its return; told twice, it is another one."""
+    """Paid again, if it is said to be later; or the success that came back, told after its return.
+
+    Where no time is told, a success that was told before may be either.
+    """
+    order = report.order
     match report.evidence.outcome:
         case Outcome.SUCCEEDED:
-            if report.state.success_told or report.has_other_amount:
+            if report.has_other_amount:
+                return _review(report, ReviewReason.CONTRADICTION)
+            if order is Order.NEWER:
+                return _paid_again(report)
+            if order is Order.UNTOLD and report.state.turns.paid_told:
                 return _review(report, ReviewReason.CONTRADICTION)
             return _noted(report, Disposition.LATE)
-        case Outcome.RETURNED | Outcome.DECLINED | Outcome.VOIDED:
+        case Outcome.RETURNED:
+            return _noted(report, SAID_AGAIN[order])
+        case Outcome.DECLINED | Outcome.VOIDED:
             return _noted(report, Disposition.DUPLICATE)
         case _:
             return _noted(report, Disposition.LATE)
@@ -250,16 +284,31 @@ def _without_attempt(report: _Report) -> Events:
 
 
 def _succeeded(report: _Report) -> RefundSucceeded:
-    state, fee = report.state, report.evidence.fee
-    in_currency = fee is not None and fee.currency == state.amount.currency and fee.amount
+    state = report.state
     return RefundSucceeded(
         **report.header(),
         player_id=state.player_id,
         provider=state.provider,
         amount=state.amount,
-        fee=fee if in_currency else None,
+        fee=state.turns.fee(report.evidence, state.amount.currency),
         evidence=report.evidence,
     )
+
+
+def _paid_again(report: _Report) -> Events:
+    """The player has it twice unless it is taken back; what they have spent waits for people."""
+    state = report.state
+    players, house = shares(state.amount, report.available_minor)
+    paid = replace(
+        _succeeded(report),
+        from_available=players,
+        from_house=house,
+        counts=instrument_counts(state, -state.amount.amount),
+    )
+    claimed = report.tracked(state.amount, Standing.TAKEN)
+    if house is None:
+        return paid, *claimed
+    return paid, _review_opened(report, ReviewReason.UNCOVERED, ahead=2), *claimed
 
 
 def _reversed(report: _Report, ahead: int = 1) -> Events:
@@ -273,6 +322,7 @@ def _reversed(report: _Report, ahead: int = 1) -> Events:
         amount=amount,
         counts=instrument_counts(state, amount.amount),
         evidence=report.evidence,
+        to_house=Money(state.house_minor, amount.currency) if state.house_minor else None,
     )
     return came_back, *report.tracked(amount, Standing.RELEASED)
 
@@ -294,23 +344,40 @@ def _failed(report: _Report, reason: str) -> Events:
 
 
 def _noted(report: _Report, disposition: Disposition) -> Events:
-    noted = NoticeNoted(**report.header(), disposition=disposition, evidence=report.evidence)
+    state, fee = report.state, None
+    if disposition in (Disposition.EARLY, Disposition.LATE) and report.order is not Order.UNTOLD:
+        fee = state.turns.fee_beside(report.evidence, state.amount.currency)
+    noted = NoticeNoted(
+        **report.header(),
+        disposition=disposition,
+        evidence=report.evidence,
+        fee=fee,
+        provider=state.provider if fee else None,
+    )
     return (noted,)
 
 
 def _review(report: _Report, reason: ReviewReason) -> Events:
     """Stop and ask a person; meanwhile nobody else refunds what this may have paid."""
-    state = report.state
-    opened = ReviewOpened(
-        **report.header(),
-        player_id=state.player_id,
-        reason=reason,
-        reserved=None,
-        evidence=report.evidence,
-    )
+    state, opened = report.state, _review_opened(report, reason)
     if state.reserved or state.paid:
         return (opened,)
     return opened, *report.tracked(state.amount, Standing.OPEN)
+
+
+def _review_opened(report: _Report, reason: ReviewReason, ahead: int = 1) -> ReviewOpened:
+    """What may have been paid although the player has it back is held."""
+    state, doubtful = report.state, reason is ReviewReason.CONTRADICTION
+    paid_after_all = doubtful and report.evidence.outcome is Outcome.SUCCEEDED
+    is_back = not (state.reserved or state.paid)
+    players, _ = shares(state.amount, report.available_minor)
+    return ReviewOpened(
+        **report.header(ahead),
+        player_id=state.player_id,
+        reason=reason,
+        reserved=players if paid_after_all and is_back else None,
+        evidence=report.evidence,
+    )
 
 
 # --- ending a review ----------------------------------------------------------------------------
@@ -362,13 +429,14 @@ def _moves(state: Refund, target: str) -> tuple[Move, ...]:
     suspense = accounts.suspense(currency)
     if target == RefundStatus.FAILED:
         if state.paid is None:
-            return move(reserved, available, state.amount) if state.reserved else ()
+            kept = state.amount if state.reserved else Money(state.held_minor, currency)
+            return move(reserved, available, kept)
         house = Money(state.house_minor, currency)
         players = Money(state.paid.amount - house.amount, currency)
         return move(clearing, available, players) + move(clearing, suspense, house)
     if state.paid is not None:
         return ()
-    reserved_minor = state.amount.amount if state.reserved else 0
+    reserved_minor = state.amount.amount if state.reserved else state.held_minor
     covered_minor = min(state.settled.amount, reserved_minor)
     return (
         move(reserved, clearing, Money(covered_minor, currency))

@@ -31,10 +31,11 @@ from domain.events import (
     TransactionUnknown,
 )
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome
+from domain.outcomes import Disposition, Evidence, Outcome
 from domain.replacing import replace
 from domain.resolution import Proposal
 from domain.roles import Groups
+from domain.turns import Turns
 
 
 class RefundStatus(StrEnum):
@@ -105,12 +106,14 @@ class Refund:
     """What opened the latest review."""
     resolved: bool = False
     """Two people ended the review: what it was about is not judged again."""
-    success_told: bool = False
-    """The provider has said that it succeeded: saying so once more is news or a repeat."""
+    turns: Turns = Turns()  # noqa: RUF009  (it cannot change)
+    """Payments and returns that the provider told of."""
     paid: Money | None = None
     """What the provider has taken to the player, and has not come back."""
     house_minor: int = 0
     """How much of `paid` was not taken from the player, and is the house's expense."""
+    held_minor: int = 0
+    """Taken from the player's available balance while it is reviewed whether it was paid."""
     provider_reference: str | None = None
     proposal: Proposal | None = None
     notices: frozenset[UUID] = frozenset()
@@ -185,9 +188,16 @@ def _moved(state: Refund, event: RefundEvent) -> Refund:
         case TransactionFailed():
             return _released(state, RefundStatus.FAILED, event.reason)
         case RefundSucceeded():
-            return replace(state, status=RefundStatus.SUCCEEDED, reserved=False, paid=event.amount)
+            return replace(
+                state,
+                status=RefundStatus.SUCCEEDED,
+                reason=None,
+                reserved=False,
+                paid=event.amount,
+                house_minor=event.from_house.amount if event.from_house else 0,
+            )
         case RefundReversed():
-            return _released(state, RefundStatus.REVERSED, Reason.RETURNED)
+            return _released(replace(state, proposal=None), RefundStatus.REVERSED, Reason.RETURNED)
         case ReviewOpened():
             return replace(
                 state,
@@ -195,6 +205,7 @@ def _moved(state: Refund, event: RefundEvent) -> Refund:
                 reason=event.reason,
                 reported=event.evidence,
                 resolved=False,
+                held_minor=event.reserved.amount if event.reserved else 0,
                 proposal=None,
             )
         case ResolutionProposed():
@@ -220,11 +231,11 @@ def _pending(state: Refund, event: TransactionPending) -> RefundStatus:
 
 def _resolved(state: Refund, event: TransactionResolved) -> Refund:
     """Two people said what became of it; what they said holds from now on."""
-    ended = replace(state, resolved=True, proposal=None)
+    ended = replace(state, resolved=True, proposal=None, held_minor=0)
     if event.target == RefundStatus.FAILED:
         return _released(ended, RefundStatus.FAILED, None)
     paid = state.paid or state.settled
-    from_player_minor = state.amount.amount if state.reserved else 0
+    from_player_minor = state.amount.amount if state.reserved else state.held_minor
     house_minor = state.house_minor if state.paid else max(0, paid.amount - from_player_minor)
     return replace(
         ended,
@@ -239,17 +250,19 @@ def _resolved(state: Refund, event: TransactionResolved) -> Refund:
 def _heard(state: Refund, event: RefundEvent) -> Refund:
     """Version, time, and the notices and commands that are never acted on twice."""
     evidence: Evidence | None = getattr(event, "evidence", None)
-    notices, provider_reference, told = state.notices, state.provider_reference, False
+    notices, provider_reference, turns = state.notices, state.provider_reference, state.turns
     if evidence is not None:
         notices = notices | {evidence.notice_id} if evidence.notice_id else notices
         provider_reference = evidence.provider_reference or provider_reference
-        told = evidence.outcome is Outcome.SUCCEEDED
+        put_off = isinstance(event, NoticeNoted) and event.disposition is Disposition.IN_REVIEW
+        if not put_off and evidence.reference == state.reference:
+            turns = turns.after(evidence, fee=getattr(event, "fee", None))
     return replace(
         state,
         version=event.originator_version,
         updated_at=event.occurred_at,
         notices=notices,
         provider_reference=provider_reference,
-        success_told=state.success_told or told,
+        turns=turns,
         commands=remember(state.commands, event),
     )

@@ -137,13 +137,13 @@ class Withdrawal:
 
     @property
     def reserved(self) -> bool:
-        """Some of the amount stands on the player's reserved account because of it."""
+        """Some of it is reserved, to be paid or given back."""
         return any(leg.reserved for leg in self.legs)
 
     @property
     def reserved_minor(self) -> int:
-        """How much stands there, in minor units."""
-        return sum(leg.amount.amount for leg in self.legs if leg.reserved)
+        """How much stands on the player's reserved account because of it, in minor units."""
+        return sum(leg.amount.amount if leg.reserved else leg.held_minor for leg in self.legs)
 
     @property
     def may_be_sent(self) -> bool:

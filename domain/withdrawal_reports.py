@@ -36,6 +36,7 @@ from domain.outcomes import DeclineCode, Disposition, Evidence, Outcome, ReviewR
 from domain.provider import Provider
 from domain.replacing import replace
 from domain.resolution import move, propose_or_agree
+from domain.turns import SAID_AGAIN, Order, is_judged, is_outdated, shares
 from domain.withdrawal import Withdrawal, WithdrawalStatus
 
 _GIVEN_UP: Final = frozenset({WithdrawalStatus.REJECTED, WithdrawalStatus.CANCELLED})
@@ -50,6 +51,7 @@ class _Report:
     command: Command
     evidence: Evidence
     provider: Provider
+    available_minor: int
 
     def header(self, ahead: int = 1) -> Header:
         return self.command.header(self.state.id, self.state.version + ahead)
@@ -89,29 +91,46 @@ class _Report:
         return net_counts(self.state.player_id, currency, before=before, after={})
 
     @property
-    def was_judged(self) -> bool:
-        """Two people have decided what exactly this report means."""
-        judged, said = self.leg.reported, self.evidence
-        return (
-            self.leg.resolved
-            and judged is not None
-            and (said.outcome, said.reference) == (judged.outcome, judged.reference)
-            and said.amount in (None, judged.amount)
-        )
+    def judged(self) -> Evidence | None:
+        """What two people have decided about."""
+        return self.leg.reported if self.leg.resolved else None
+
+    @property
+    def order(self) -> Order:
+        """When the payment or return came, next to what is known."""
+        return self.leg.turns.order(self.evidence, paid=self.leg.paid)
 
 
 def hear_withdrawal(
-    state: Withdrawal, command: Command, evidence: Evidence, *, provider: Provider
+    state: Withdrawal,
+    command: Command,
+    evidence: Evidence,
+    *,
+    provider: Provider,
+    available_minor: int = 0,
 ) -> tuple[WithdrawalEvent, ...]:
-    """What follows from a report; () where this very notice has been acted on."""
+    """What follows from a report; () where this very notice has been acted on.
+
+    `available_minor` is the player's available balance: what was returned to it is taken from it
+    again where the provider paid again, or held where that is in doubt.
+    """
     if evidence.notice_id is not None and evidence.notice_id in state.notices:
         return ()
     leg = leg_about(state.legs, evidence.reference)
-    report = _Report(state=state, leg=leg, command=command, evidence=evidence, provider=provider)
+    report = _Report(
+        state=state,
+        leg=leg,
+        command=command,
+        evidence=evidence,
+        provider=provider,
+        available_minor=available_minor,
+    )
     if leg.status is LegStatus.REVIEW:
-        return (_noted(report, Disposition.IN_REVIEW),)
-    if report.was_judged:
+        return (_in_review(report),)
+    if is_judged(evidence, report.judged):
         return (_noted(report, Disposition.DUPLICATE),)
+    if is_outdated(evidence, report.judged):
+        return (_noted(report, Disposition.LATE),)
     if report.attempt not in leg.attempts:
         return (_without_attempt(report),)
     if report.is_of_another_attempt:
@@ -124,12 +143,22 @@ def hear_withdrawal(
         case LegStatus.FAILED:
             return (_after_failure(report),)
         case LegStatus.RETURNED:
-            return (_noted(report, Disposition.DUPLICATE),)
+            return _after_return(report)
         case LegStatus.PLANNED | LegStatus.QUEUED | LegStatus.RELEASED:
             was_sent = leg.attempt != 0 and leg.attempt == leg.attempt_sent
             return (_after_failure(report) if was_sent else _without_attempt(report),)
         case _:
             assert_never(leg.status)
+
+
+def _in_review(report: _Report) -> WithdrawalEvent:
+    """Only whether the player could cover it waits for people: it may come back meanwhile."""
+    leg, said = report.leg, report.evidence
+    moved = said.outcome in (Outcome.SUCCEEDED, Outcome.RETURNED) and not report.has_other_amount
+    uncovered = leg.paid and leg.reason == ReviewReason.UNCOVERED
+    if uncovered and moved and said.reference == leg.paid_reference:
+        return _after_payment(report)
+    return _noted(report, Disposition.IN_REVIEW)
 
 
 def _while_open(report: _Report) -> tuple[WithdrawalEvent, ...]:
@@ -240,17 +269,42 @@ def _after_payment(report: _Report) -> WithdrawalEvent:
         case Outcome.SUCCEEDED:
             if report.has_other_amount:
                 return _review(report, ReviewReason.MISMATCH)
-            return _noted(report, Disposition.DUPLICATE)
+            return _noted(report, SAID_AGAIN[report.order])
         case Outcome.RETURNED:
             if report.has_other_amount:
                 return _review(report, ReviewReason.MISMATCH)
-            if report.leg.at_house_expense:  # the player has the funds back already
+            if report.order in (Order.REPEATED, Order.OLDER):
+                return _noted(report, SAID_AGAIN[report.order])
+            if report.order is Order.UNTOLD and report.leg.turns.returned_told:
                 return _review(report, ReviewReason.CONTRADICTION)
             return _returned(report)
         case Outcome.DECLINED | Outcome.VOIDED:
             return _review(report, ReviewReason.CONTRADICTION)
         case _:
             return _noted(report, Disposition.LATE)
+
+
+def _after_return(report: _Report) -> tuple[WithdrawalEvent, ...]:
+    """Paid again, if it is said to be later; or the payment that came back, told after its return.
+
+    Where no time is told, a payment that was told before may be either.
+    """
+    order = report.order
+    match report.evidence.outcome:
+        case Outcome.SUCCEEDED:
+            if report.has_other_amount:
+                return (_review(report, ReviewReason.MISMATCH),)
+            if order is Order.NEWER:
+                return _paid_again(report)
+            if order is Order.UNTOLD and report.leg.turns.paid_told:
+                return (_review(report, ReviewReason.CONTRADICTION),)
+            return (_noted(report, Disposition.LATE),)
+        case Outcome.RETURNED:
+            return (_noted(report, SAID_AGAIN[order]),)
+        case Outcome.DECLINED | Outcome.VOIDED:
+            return (_noted(report, Disposition.DUPLICATE),)
+        case _:
+            return (_noted(report, Disposition.LATE),)
 
 
 def _after_failure(report: _Report) -> WithdrawalEvent:
@@ -271,41 +325,76 @@ def _without_attempt(report: _Report) -> WithdrawalEvent:
 
 
 def _paid(report: _Report) -> WithdrawalPaid:
-    leg, fee = report.leg, report.evidence.fee
-    in_currency = fee is not None and fee.currency == leg.amount.currency and fee.amount
+    leg = report.leg
     return WithdrawalPaid(
         **report.header(),
         leg=leg.number,
         player_id=report.state.player_id,
         provider=leg.provider,
         amount=leg.amount,
-        fee=fee if in_currency else None,
+        fee=leg.turns.fee(report.evidence, leg.amount.currency),
         evidence=report.evidence,
     )
 
 
+def _paid_again(report: _Report) -> tuple[WithdrawalEvent, ...]:
+    """The player has it twice unless it is taken back; what they have spent waits for people."""
+    state, leg = report.state, report.leg
+    players, house = shares(leg.amount, report.available_minor)
+    paid = replace(
+        _paid(report),
+        from_available=players,
+        from_house=house,
+        counts=net_counts(
+            state.player_id,
+            leg.amount.currency,
+            before={},
+            after=taken((replace(leg, paid=True),)),
+        ),
+    )
+    if house is None:
+        return (paid,)
+    return paid, _review(report, ReviewReason.UNCOVERED, ahead=2)
+
+
 def _returned(report: _Report, ahead: int = 1) -> WithdrawalReturned:
+    leg = report.leg
+    lent = Money(leg.house_minor, leg.amount.currency) if leg.house_minor else None
     return WithdrawalReturned(
         **report.header(ahead),
-        leg=report.leg.number,
+        leg=leg.number,
         player_id=report.state.player_id,
-        provider=report.leg.provider,
-        amount=report.leg.amount,
+        provider=leg.provider,
+        amount=leg.amount,
         counts=report.given_back,
         evidence=report.evidence,
+        to_house=lent,
     )
 
 
 def _noted(report: _Report, disposition: Disposition) -> NoticeNoted:
-    return NoticeNoted(**report.header(), disposition=disposition, evidence=report.evidence)
-
-
-def _review(report: _Report, reason: ReviewReason) -> ReviewOpened:
-    return ReviewOpened(
+    leg, fee = report.leg, None
+    if disposition in (Disposition.EARLY, Disposition.LATE) and report.order is not Order.UNTOLD:
+        fee = leg.turns.fee_beside(report.evidence, leg.amount.currency)
+    return NoticeNoted(
         **report.header(),
+        disposition=disposition,
+        evidence=report.evidence,
+        fee=fee,
+        provider=leg.provider if fee else None,
+    )
+
+
+def _review(report: _Report, reason: ReviewReason, ahead: int = 1) -> ReviewOpened:
+    """Stop and ask a person; what may have been paid although the player has it back is held."""
+    leg, doubtful = report.leg, reason is ReviewReason.CONTRADICTION
+    paid_after_all = doubtful and report.evidence.outcome is Outcome.SUCCEEDED and not leg.takes
+    players, _ = shares(leg.amount, report.available_minor)
+    return ReviewOpened(
+        **report.header(ahead),
         player_id=report.state.player_id,
         reason=reason,
-        reserved=None,
+        reserved=players if paid_after_all else None,
         evidence=report.evidence,
     )
 
@@ -364,15 +453,20 @@ def _moves(player_id: UUID, leg: Leg, target: str) -> tuple[Move, ...]:
     reserved = accounts.reserved(player_id, currency)
     clearing = accounts.clearing(leg.provider, currency)
     suspense = accounts.suspense(currency)
+    held = Money(leg.held_minor, currency)
     if target == LegStatus.FAILED:
         if leg.reserved:
             return move(reserved, available, amount)
-        back_to = suspense if leg.at_house_expense else available
-        return move(clearing, back_to, amount) if leg.paid else ()
+        if not leg.paid:
+            return move(reserved, available, held)
+        lent = Money(leg.house_minor, currency)
+        players = Money(amount.amount - lent.amount, currency)
+        return move(clearing, available, players) + move(clearing, suspense, lent)
     if leg.paid:
         return ()
     if not leg.reserved:
-        return move(suspense, clearing, amount)
+        rest = Money(amount.amount - held.amount, currency)
+        return move(reserved, clearing, held) + move(suspense, clearing, rest)
     settled = _settled_amount(leg)
     difference = Money(amount.amount - settled.amount, currency)
     return move(reserved, clearing, settled) + move(reserved, suspense, difference)

@@ -104,7 +104,6 @@ ChangesNoCase = (
     | WithdrawalScreeningStarted
     | WithdrawalProcessing
     | RefundSucceeded
-    | RefundReversed
     | ConversionExpired
     | ConversionAccepted
     | ConversionRejected
@@ -185,6 +184,7 @@ EndsWait = (
     | RefundApproved
     | RefundRejected
     | RefundCancelled
+    | RefundReversed
     | DisputeEvidenceSubmitted
     | DisputeAccepted
     | DisputeAcknowledged

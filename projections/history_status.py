@@ -219,6 +219,7 @@ CHANGES_REASON: frozenset[type[LedgerEvent]] = frozenset(
         DepositVoided,
         RefundRejected,
         RefundCancelled,
+        RefundSucceeded,
         RefundReversed,
         ConversionRejected,
         ConversionExecuted,

@@ -273,7 +273,9 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
         case WithdrawalPaid():
             return replace(leg, status=LegStatus.PAID, reason=None, reserved=False)
         case WithdrawalReturned():
-            return replace(leg, status=LegStatus.RETURNED, reason=Reason.RETURNED.value)
+            return replace(
+                leg, status=LegStatus.RETURNED, reason=Reason.RETURNED.value, proposed=None
+            )
         case ReviewOpened(reason=reason, evidence=evidence):
             reviewed = evidence.reference
             reasoned = replace(leg, reason=reason.value, reviewed=reviewed, proposed=None)

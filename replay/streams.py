@@ -16,8 +16,8 @@ PAGE_EVENTS = 5_000
 
 _POSTING_KINDS = {
     "DepositCompleted": "credit",
-    "RefundSucceeded": "refund",
-    "RefundReversed": "reversal",
+    "RefundSucceeded": "payout",
+    "RefundReversed": "payout",
     "ConversionExecuted": "exchange",
     "AdjustmentApproved": "adjustment",
     "DisputeFundsWithdrawn": "chargeback",

@@ -550,6 +550,22 @@ SAMPLES: tuple[LedgerEvent, ...] = (
 )
 SAMPLE = {type(sample): sample for sample in SAMPLES}
 
+_AGAIN: dict[str, Any] = {
+    "from_available": Money(10_000, "EUR"),
+    "from_house": Money(50, "EUR"),
+    "counts": _COUNTS,
+}
+_TIMED = replace(EVIDENCE, happened_at=AT)
+ADDED_LATER: tuple[LedgerEvent, ...] = (
+    replace(SAMPLE[e.ProviderNoticeReceived], happened_at=AT),
+    replace(SAMPLE[e.NoticeNoted], evidence=_TIMED, fee=FEE, provider="acme"),
+    replace(SAMPLE[e.WithdrawalPaid], evidence=_TIMED, **_AGAIN),
+    replace(SAMPLE[e.WithdrawalReturned], to_house=Money(50, "EUR")),
+    replace(SAMPLE[e.RefundSucceeded], **_AGAIN),
+    replace(SAMPLE[e.RefundReversed], evidence=_TIMED, to_house=Money(50, "EUR")),
+)
+"""With the fields that their kind did not have from the beginning."""
+
 
 # --- variants -----------------------------------------------------------------------------------
 
@@ -594,6 +610,7 @@ def _variants() -> Iterator[LedgerEvent]:
             if variant not in variants:
                 variants.append(variant)
         yield from variants
+    yield from ADDED_LATER
 
 
 VARIANTS: tuple[LedgerEvent, ...] = tuple(_variants())

@@ -32,6 +32,8 @@ class ProviderNoticeReceived(Event):
     raw_digest: str
     """SHA-256 of the raw body, in hexadecimal."""
     sent_at: datetime
+    happened_at: datetime | None = None
+    """When what it tells happened, by the provider's own clock; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

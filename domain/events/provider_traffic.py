@@ -64,10 +64,14 @@ class TransactionFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeNoted(Event):
-    """The provider was heard and nothing follows from it."""
+    """The provider was heard and nothing follows from it, or no more than its fee."""
 
     disposition: Disposition
     evidence: Evidence
+    fee: Money | None = None
+    """Of a payment that came out of its order, and is not booked yet."""
+    provider: str | None = None
+    """Whose fee it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

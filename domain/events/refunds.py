@@ -80,6 +80,11 @@ class RefundSucceeded(Event):
     amount: Money
     fee: Money | None
     evidence: Evidence
+    from_available: Money | None = None
+    """Paid again after it had come back: what of it the player still had, and is taken again."""
+    from_house: Money | None = None
+    """What of it they no longer had, and the house lends."""
+    counts: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +96,5 @@ class RefundReversed(Event):
     amount: Money
     counts: tuple[Count, ...]
     evidence: Evidence
+    to_house: Money | None = None
+    """What of it the house had paid, and has again."""

@@ -200,6 +200,11 @@ class WithdrawalPaid(Event):
     amount: Money
     fee: Money | None
     evidence: Evidence
+    from_available: Money | None = None
+    """Paid again after it had come back: what of it the player still had, and is taken again."""
+    from_house: Money | None = None
+    """What of it they no longer had, and the house lends."""
+    counts: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +217,8 @@ class WithdrawalReturned(Event):
     amount: Money
     counts: tuple[Count, ...]
     evidence: Evidence
+    to_house: Money | None = None
+    """What of it the house had paid, and has again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -377,9 +377,15 @@ def _sorted(value: Any) -> Any:
 AVAILABLE, RESERVED = "player:{player_id}:available", "player:{player_id}:reserved"
 CLEARING = "provider:{provider}:clearing"
 FEES, FX, CHARGEBACKS = "house:fees", "house:fx", "house:chargebacks"
+SUSPENSE = "house:suspense"
 GIVEN_BACK = ((RESERVED, AVAILABLE, "released", None),)
-PAID_OUT = ((RESERVED, CLEARING, "amount", None), (FEES, CLEARING, "fee", None))
-CAME_BACK = ((CLEARING, AVAILABLE, "amount", None),)
+PAID_OUT = (
+    (AVAILABLE, RESERVED, "from_available", None),
+    (SUSPENSE, RESERVED, "from_house", None),
+    (RESERVED, CLEARING, "amount", None),
+    (FEES, CLEARING, "fee", None),
+)
+CAME_BACK = ((CLEARING, AVAILABLE, "amount", None), (AVAILABLE, SUSPENSE, "to_house", None))
 
 MOVES: dict[str, tuple[tuple[str, str, str, str | None], ...]] = {
     "DepositCompleted": ((CLEARING, AVAILABLE, "settled", None), (FEES, CLEARING, "fee", None)),
@@ -404,11 +410,24 @@ MOVES: dict[str, tuple[tuple[str, str, str, str | None], ...]] = {
     "DisputeFundsWithdrawn": ((CHARGEBACKS, CLEARING, "amount", None),),
     "DisputeFundsReinstated": ((CLEARING, CHARGEBACKS, "amount", None),),
     "TransactionFailed": GIVEN_BACK,
+    "NoticeNoted": ((FEES, CLEARING, "fee", None),),
     "ReviewOpened": ((AVAILABLE, RESERVED, "reserved", None),),
     "TransactionResolved": (),
     "AdjustmentApproved": (),
 }
 """Kinds of events that move money. The last two name their moves themselves."""
+MAY_BE_ABSENT = frozenset(
+    {
+        ("NoticeNoted", "fee"),
+        *(
+            (topic, name)
+            for topic in ("WithdrawalPaid", "RefundSucceeded")
+            for name in ("from_available", "from_house")
+        ),
+        *((topic, "to_house") for topic in ("WithdrawalReturned", "RefundReversed")),
+    }
+)
+"""Fields that older events of the kind do not have; without them nothing moves."""
 MOVES_THEMSELVES = ("TransactionResolved", "AdjustmentApproved")
 MOVES_NOTHING = frozenset(
     """
@@ -421,7 +440,7 @@ MOVES_NOTHING = frozenset(
     ConversionExpired DisputeOpened DisputeEvidenceDue DisputeEvidenceSubmitted DisputeAccepted
     DisputeAcknowledged DisputeAnswerDelayed DisputeExpired DisputeWon DisputeLost
     DisputeWithdrawn DisputeNewsNoted AdjustmentRequested AdjustmentRejected TransactionSubmitted
-    TransactionPending TransactionUnknown NoticeNoted ResolutionProposed ProviderNoticeReceived
+    TransactionPending TransactionUnknown ResolutionProposed ProviderNoticeReceived
     DisputeNoticeReceived NoticeUnmatched PlayerRegistered VerificationChanged LimitSet
     InstrumentRegistered PlayerExcluded ExclusionEnded HoldPlaced HoldLifted WagerRecorded
     ProviderRegistered ProviderPaused ProviderResumed ApprovalPolicyProposed
@@ -440,7 +459,7 @@ def movements(topic: str, said: dict[str, Any]) -> Iterator[tuple[str, int]]:
     if topic not in MOVES and topic not in MOVES_NOTHING:
         raise ValueError(f"this verify.py does not know events of the kind {topic[:60]!r}")
     for source, target, field, condition in MOVES.get(topic, ()):
-        money = said[field]
+        money = said.get(field) if (topic, field) in MAY_BE_ABSENT else said[field]
         if money is None or (condition is not None and said[condition] is not True):
             continue
         amount, currency = whole(money["amount"]), word(money["currency"])

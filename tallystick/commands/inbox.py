@@ -167,10 +167,22 @@ class Inbox:
                     return ()
                 return heard, *first_use(self._handling, state, heard, command)
             case Withdrawal():
-                return hear_withdrawal(state, command, evidence, provider=provider)
+                return hear_withdrawal(
+                    state,
+                    command,
+                    evidence,
+                    provider=provider,
+                    available_minor=self._available_to_pay_minor(state, evidence),
+                )
             case Refund():
-                deposit = self._handling.deposit(state.deposit_id)
-                return hear_refund(state, command, evidence, deposit=deposit, provider=provider)
+                return hear_refund(
+                    state,
+                    command,
+                    evidence,
+                    deposit=self._handling.deposit(state.deposit_id),
+                    provider=provider,
+                    available_minor=self._available_to_pay_minor(state, evidence),
+                )
             case Conversion():
                 return hear_conversion(
                     state,
@@ -186,13 +198,27 @@ class Inbox:
 
     def _available_minor(self, state: Deposit, evidence: Evidence) -> int:
         """Read only where a credit may come into doubt, and is not just repeated."""
-        repeated = evidence.outcome is Outcome.SUCCEEDED and evidence.amount in (
-            None,
-            state.credited,
+        repeated = (
+            evidence.outcome is Outcome.SUCCEEDED
+            and evidence.amount in (None, state.credited)
+            and state.failed_at is None
         )
         if state.credited is None or repeated:
             return 0
         account = accounts.available(state.player_id, state.credited.currency)
+        return self._handling.ledger.balances([account])[account]
+
+    def _available_to_pay_minor(self, state: Withdrawal | Refund, evidence: Evidence) -> int:
+        """Read only where money that the player has back may be with them a second time."""
+        if evidence.outcome is not Outcome.SUCCEEDED:
+            return 0
+        if isinstance(state, Withdrawal):
+            is_out = leg_about(state.legs, evidence.reference).takes
+        else:
+            is_out = state.reserved or state.paid is not None
+        if is_out:
+            return 0
+        account = accounts.available(state.player_id, state.amount.currency)
         return self._handling.ledger.balances([account])[account]
 
     def _available_target_minor(self, state: Conversion) -> int:
@@ -229,6 +255,7 @@ def evidence_from(answer: Answer, reference: str, source: Source) -> Evidence:
         decline_code=answer.decline_code,
         raw_code=answer.raw_code,
         redirect_url=answer.redirect_url,
+        happened_at=answer.happened_at,
     )
 
 
@@ -269,6 +296,7 @@ def _received(
         redirect_url=answer.redirect_url,
         raw_digest=raw_digest,
         sent_at=notice.sent_at,
+        happened_at=answer.happened_at,
     )
 
 

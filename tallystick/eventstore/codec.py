@@ -8,7 +8,7 @@ repeated in them. Topics are stable names: moving or renaming a class never touc
 import re
 from binascii import hexlify
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from operator import attrgetter
 from typing import Any, cast, get_origin, get_type_hints
 from uuid import UUID
@@ -30,6 +30,9 @@ _LAST_BEFORE_SURROGATES = "\ud7ff"
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
+_SAYS_NOTHING = b'"happened_at":null,'
+"""Added to what is heard when there was a log already; within a text its quotes are escaped."""
+
 
 class UnreadableEvent(Exception):
     """Stored bytes are not what this release or any earlier one wrote under that topic."""
@@ -44,8 +47,14 @@ def _mapping_names(cls: type[LedgerEvent]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if get_origin(hints[f.name]) is Mapping)
 
 
+def _added_later(cls: type[LedgerEvent]) -> dict[str, Any]:
+    """Fields that have a default, which is what was true before they were added."""
+    return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+
+
 _FIELDS = {cls: _field_names(cls) for cls in EVENT_TYPES}
 _VALUES = {cls: attrgetter(*names) for cls, names in _FIELDS.items()}
+_ADDED_LATER = {cls: _added_later(cls) for cls in EVENT_TYPES}
 _MAPPINGS = {cls: _mapping_names(cls) for cls in EVENT_TYPES}
 _DECODERS: dict[str, Callable[[bytes], LedgerEvent]] = {
     topic: msgspec.json.Decoder(cls).decode for cls, topic in TOPICS.items()
@@ -53,7 +62,9 @@ _DECODERS: dict[str, Callable[[bytes], LedgerEvent]] = {
 
 
 def encode(event: LedgerEvent) -> bytes:
-    """The canonical bytes of an event.
+    """The canonical bytes of an event, the same as of the release that first knew it.
+
+    What was added to its kind later is left out where it says nothing.
 
     Raises:
         ValueError: a text in it holds a NUL or half of a surrogate pair.
@@ -63,7 +74,10 @@ def encode(event: LedgerEvent) -> bytes:
     for name in _MAPPINGS[cls]:
         if values[name] and max(values[name]) > _LAST_BEFORE_SURROGATES:
             values[name] = _sorted_by_utf_16(values[name])
-    state = _encoder.encode(values)
+    for name, default in _ADDED_LATER[cls].items():
+        if values[name] == default:
+            del values[name]
+    state = _encoder.encode(values).replace(_SAYS_NOTHING, b"")
     if b"\\u0000" in state and _ESCAPED_NUL.search(state):
         raise ValueError("an event's text cannot hold a NUL character")
     return state

@@ -106,6 +106,9 @@ class Answer:
     fee: Money | None = None
     redirect_url: str | None = None
     """Where the player has to go first, when the outcome is `awaiting_player`."""
+    happened_at: datetime | None = None
+    """When the outcome came about, by the provider's own clock: the same however often and in
+    whatever way it is told, another one where it comes about again. None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

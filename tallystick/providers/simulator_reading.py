@@ -195,6 +195,7 @@ def _answer_of(body: PaymentBody | NoticeBody, *, redirect_url: str | None) -> A
         raw_code=without_card_number(decline.raw_code) if decline else None,
         fee=_money(body.fee),
         redirect_url=without_card_number(redirect_url),
+        happened_at=body.happened_at,
     )
 
 

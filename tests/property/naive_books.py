@@ -24,8 +24,6 @@ ONCE_PER_TRANSACTION = {
     "RefundApproved",
     "RefundRejected",
     "RefundCancelled",
-    "RefundSucceeded",
-    "RefundReversed",
     "ConversionQuoted",
     "ConversionAccepted",
     "ConversionRejected",
@@ -36,7 +34,14 @@ ONCE_PER_TRANSACTION = {
     "AdjustmentRejected",
 }
 WITH_A_FEE = {"DepositCompleted", "WithdrawalPaid", "RefundSucceeded"}
-ONCE_PER_LEG = {"WithdrawalPaid", "WithdrawalReturned"}
+OF_A_LEG = {"WithdrawalPaid", "WithdrawalReturned"}
+IN_TURN = {
+    "WithdrawalPaid": "out",
+    "WithdrawalReturned": "back",
+    "RefundSucceeded": "out",
+    "RefundReversed": "back",
+}
+"""Money that goes out comes back before it goes out again."""
 ONCE_PER_STAGE = {"DisputeFundsWithdrawn", "DisputeFundsReinstated"}
 
 
@@ -50,6 +55,8 @@ class NaiveBooks:
         """By account: position of the event that moved it last."""
         self._moved: set[str] = set()
         self.seen: Counter[tuple[str, ...]] = Counter()
+        self.turns: dict[tuple[str, str], str] = {}
+        """By transaction and leg: which way its money went last."""
         self.held: dict[str, dict[str, int]] = {}
         """By transaction: what stands on reserved accounts because of it, in minor units."""
         self.legs: dict[str, dict[int, dict[str, Any]]] = {}
@@ -114,8 +121,11 @@ class NaiveBooks:
     def _count(self, stream: str, topic: str, event: dict[str, Any]) -> None:
         if topic in ONCE_PER_TRANSACTION:
             key: tuple[str, ...] = (stream, topic)
-        elif topic in ONCE_PER_LEG:
-            key = (stream, topic, str(event["leg"]))
+        elif topic in IN_TURN:
+            turn = (stream, str(event.get("leg")))
+            assert self.turns.get(turn) != IN_TURN[topic], f"{topic} twice in a row: {turn}"
+            self.turns[turn] = IN_TURN[topic]
+            return
         elif topic in ONCE_PER_STAGE:
             key = (stream, topic, event["report"]["stage"])
         elif topic == "TransactionSubmitted":
@@ -129,6 +139,7 @@ class NaiveBooks:
             self.seen[(stream, "in review")] -= 1
             assert self.seen[(stream, "in review")] >= 0, f"no review to end: {stream}"
             self.resolved.add(stream)
+            self.turns[stream, str(event["leg"])] = "resolved"
             return
         else:
             return
@@ -149,7 +160,8 @@ class NaiveBooks:
     def _follow_the_clearing(
         self, stream: str, topic: str, event: dict[str, Any], lines: list[tuple[str, int]]
     ) -> None:
-        fees = _fee(event) if topic in WITH_A_FEE else []
+        beside = topic == "NoticeNoted" and "fee" in event
+        fees = _fee(event) if topic in WITH_A_FEE or beside else []
         for account, minor in lines[: len(lines) - len(fees)]:
             if account.startswith("provider:"):
                 mine = self.cleared.setdefault(stream, {})
@@ -161,7 +173,7 @@ class NaiveBooks:
             self.legs[stream] = {leg["leg"]: leg for leg in event["legs"]}
             planned = sum(leg["amount"]["amount"] for leg in event["legs"])
             assert planned == event["amount"]["amount"], f"the legs are not the amount: {stream}"
-        elif topic in ONCE_PER_LEG:
+        elif topic in OF_A_LEG:
             leg = self.legs[stream][event["leg"]]
             assert event["amount"] == leg["amount"], f"another amount than planned: {stream}"
             assert event["provider"] == leg["provider"], f"another provider: {stream}"
@@ -206,9 +218,23 @@ def lines_of(topic: str, event: dict[str, Any]) -> list[tuple[str, int]]:
                 return []
             return _from_to(_reserved(event, "released"), _available(event, "released"))
         case "WithdrawalPaid" | "RefundSucceeded":
-            return _from_to(_reserved(event, "amount"), _clearing(event, "amount")) + _fee(event)
+            again: list[tuple[str, int]] = []
+            if "from_available" in event:
+                kept = _reserved(event, "from_available")
+                again += _from_to(_available(event, "from_available"), kept)
+            if "from_house" in event:
+                suspense = _house("suspense", event, "from_house")
+                again += _from_to(suspense, _reserved(event, "from_house"))
+            paid = _from_to(_reserved(event, "amount"), _clearing(event, "amount"))
+            return again + paid + _fee(event)
         case "WithdrawalReturned" | "RefundReversed":
-            return _from_to(_clearing(event, "amount"), _available(event, "amount"))
+            back = _from_to(_clearing(event, "amount"), _available(event, "amount"))
+            if "to_house" not in event:
+                return back
+            suspense = _house("suspense", event, "to_house")
+            return back + _from_to(_available(event, "to_house"), suspense)
+        case "NoticeNoted" if "fee" in event:
+            return _fee(event)
         case "ConversionExecuted":
             return (
                 _from_to(_reserved(event, "source"), _house("fx", event, "source"))

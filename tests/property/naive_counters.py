@@ -143,6 +143,8 @@ class NaiveCounters:
             self._given_up(stream, event)
         elif topic == "WithdrawalReturned":
             legs[event["leg"]]["takes"] = False
+        elif topic == "WithdrawalPaid":
+            legs[event["leg"]]["takes"] = True
         elif topic == "TransactionResolved":
             leg = legs[event["leg"]]
             leg["takes"], leg["waits"] = event["target"] == "paid", False
@@ -281,6 +283,8 @@ def refund_gone(before: int, topic: str, event: dict[str, Any]) -> int:
             return 0
         into_clearing = [m for m in event["moves"] if m["target"].startswith("provider:")]
         return sum(move["money"]["amount"] for move in into_clearing) or before
+    if topic == "RefundSucceeded":
+        return event["amount"]["amount"]
     return before
 
 

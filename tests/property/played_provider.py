@@ -138,6 +138,8 @@ class PlayedProvider:
             plan=scripted,
             amount=amount,
             digest=b"",
+            begun_at=self.clock(),
+            begun_seconds=self._now(),
             reached_seconds=tuple(reached),
             redirect_url=f"https://pay.example/{name}",
             refusal=None if why is None else why.raw_code,
@@ -175,8 +177,7 @@ class PlayedProvider:
         """Another final status; questions are answered by it only after its webhook."""
 
         def happen() -> None:
-            payment.moved_late = status is Status.SUCCEEDED
-            payment.returned = status is Status.RETURNED
+            payment.turn(status, self.clock())
 
         def state() -> None:
             if status is not Status.DECLINED:

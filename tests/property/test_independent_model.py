@@ -24,7 +24,7 @@ from domain.postings import Posting, postings
 from tallystick.commands.errors import TooContended
 from tallystick.config import Settings
 from tallystick.eventstore.codec import TOPICS, encode
-from tests.event_samples import SAMPLES
+from tests.event_samples import ADDED_LATER, SAMPLES
 from tests.property.backroom import two_processes
 from tests.property.mixed_day import MixedDay
 from tests.property.naive_books import NaiveBooks, lines_of
@@ -35,7 +35,7 @@ COMMANDS = 400
 # --- the two tables of postings -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", (*SAMPLES, *ADDED_LATER), ids=lambda event: type(event).__name__)
 def test_both_tables_of_postings_say_the_same_of_each_event(event: LedgerEvent) -> None:
     naive = lines_of(TOPICS[type(event)], json.loads(encode(event)))
     assert naive == [(line.account, line.amount_minor) for line in postings(event)]

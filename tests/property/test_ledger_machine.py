@@ -138,7 +138,8 @@ def reserved_by(state: Transaction) -> list[Money]:
         case Withdrawal():
             return [Money(state.reserved_minor, state.amount.currency)]
         case Refund():
-            return [state.amount] if state.reserved else []
+            held = [Money(state.held_minor, state.amount.currency)] if state.held_minor else []
+            return held + ([state.amount] if state.reserved else [])
         case Conversion():
             source = [state.source] if state.reserved else []
             return source + ([state.held] if state.held else [])

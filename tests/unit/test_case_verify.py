@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import LedgerEvent
+from domain.events import LedgerEvent, NoticeNoted
 from domain.money import Money
 from domain.postings import postings
 from tallystick.checkpoints import note as our_note
@@ -254,8 +254,12 @@ def test_its_postings_are_the_ledgers_for_every_golden_event() -> None:
 
 
 def coherent(event: Any) -> LedgerEvent:
-    """With fees in the currency they are of: others are never recorded."""
-    for part, of in (("fee", "settled"), ("fee", "amount"), ("spread", "target")):
+    """With fees and parts in the currency they are of: others are never recorded."""
+    if isinstance(event, NoticeNoted) and event.provider is None:
+        event = replace(event, fee=None)
+    parts = (("fee", "settled"), ("fee", "amount"), ("spread", "target"))
+    of_amount = ("from_available", "from_house", "to_house")
+    for part, of in (*parts, *((part, "amount") for part in of_amount)):
         charged, whole = getattr(event, part, None), getattr(event, of, None)
         if isinstance(charged, Money) and isinstance(whole, Money):
             event = replace(event, **{part: Money(charged.amount, whole.currency)})

@@ -13,7 +13,7 @@ from domain.accounts import currency_of
 from domain.events import EVENT_TYPES, LedgerEvent
 from domain.money import Money
 from domain.postings import postings
-from tests.event_samples import EUR, FEE, GBP, PLAYER_ID, SAMPLE, SAMPLES, any_event
+from tests.event_samples import ADDED_LATER, EUR, FEE, GBP, PLAYER_ID, SAMPLE, SAMPLES, any_event
 
 AVAILABLE = f"player:{PLAYER_ID}:available:EUR"
 RESERVED = f"player:{PLAYER_ID}:reserved:EUR"
@@ -70,6 +70,31 @@ def sums_by_currency(event: LedgerEvent) -> dict[str, int]:
     for posting in postings(event):
         sums[currency_of(posting.account)] += posting.amount_minor
     return dict(sums)
+
+
+AGAIN = [
+    (AVAILABLE, -10_000),
+    (RESERVED, 10_000),
+    (SUSPENSE, -50),
+    (RESERVED, 50),
+    *PAID_OUT,
+]
+BACK_IN_PARTS = [*BACK_FROM_THE_BANK, (AVAILABLE, -50), (SUSPENSE, 50)]
+LATER_TABLE: dict[type[LedgerEvent], list[tuple[str, int]]] = {
+    e.ProviderNoticeReceived: [],
+    e.NoticeNoted: [(FEES, -31), (CLEARING, 31)],
+    e.WithdrawalPaid: AGAIN,
+    e.WithdrawalReturned: BACK_IN_PARTS,
+    e.RefundSucceeded: AGAIN,
+    e.RefundReversed: BACK_IN_PARTS,
+}
+
+
+@pytest.mark.parametrize("sample", ADDED_LATER, ids=lambda sample: type(sample).__name__)
+def test_what_is_paid_again_is_reserved_again_first_and_the_house_has_back_what_it_lent(
+    sample: LedgerEvent,
+) -> None:
+    assert lines(sample) == LATER_TABLE[type(sample)]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)

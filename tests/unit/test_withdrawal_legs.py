@@ -302,7 +302,7 @@ def test_a_leg_found_to_be_paid_after_its_funds_went_back_is_taken_again() -> No
     ended = resolve(proposed, "ben", "paid").then(
         TransactionResolved, counts=(taken(4_000, "card-1"),)
     )
-    assert ended.state.legs[0].at_house_expense
+    assert ended.state.legs[0].house_minor == 4_000
 
 
 # --- recalls ------------------------------------------------------------------------------------

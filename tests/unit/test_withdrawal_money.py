@@ -194,7 +194,7 @@ def _agree(state: Withdrawal, balances: dict[str, int], counted: dict[str, int])
     """Money is reserved for each leg that says so, and gone for each that was paid."""
     assert sum(leg.amount.amount for leg in state.legs) == state.amount.amount <= AMOUNT.amount
     reserved = sum(leg.amount.amount for leg in state.legs if leg.reserved)
-    paid = sum(leg.amount.amount for leg in state.legs if leg.paid and not leg.at_house_expense)
+    paid = sum(leg.amount.amount - leg.house_minor for leg in state.legs if leg.paid)
     assert balances.get(accounts.reserved(PLAYER_ID, "EUR"), 0) == reserved == state.reserved_minor
     assert balances.get(accounts.available(PLAYER_ID, "EUR"), 0) == -reserved - paid
     taken = {

@@ -16,6 +16,7 @@ from tallystick.providers.simulator.engine import (
     Admission,
     Engine,
     KeyReused,
+    NotPayable,
     NotReturnable,
     PaymentNotFound,
     TemporarilyUnavailable,
@@ -147,6 +148,18 @@ def _add_payments(app: FastAPI, gate: _Gate, engine: Engine, silence_seconds: fl
             raise _Refused(404, "payment_not_found", str(error), reference) from error
         except NotReturnable as error:
             raise _Refused(409, "not_returnable", str(error), reference) from error
+        return Response(status_code=202)
+
+    @app.post("/v1/payments/{reference}/pay-again")
+    async def pay_again(request: Request, reference: str) -> Response:
+        """The player's bank takes a payout or refund after all that it had sent back."""
+        gate.authenticate(request)
+        try:
+            engine.pay_again(reference)
+        except PaymentNotFound as error:
+            raise _Refused(404, "payment_not_found", str(error), reference) from error
+        except NotPayable as error:
+            raise _Refused(409, "not_payable", str(error), reference) from error
         return Response(status_code=202)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -42,7 +43,11 @@ class PaymentNotFound(Exception):
 
 
 class NotReturnable(Exception):
-    """Only a payout or refund that has succeeded can come back, once."""
+    """Only a payout or refund that has succeeded, and did not come back since, can come back."""
+
+
+class NotPayable(Exception):
+    """Only a payout or refund that has come back can be paid again."""
 
 
 @dataclass(slots=True)
@@ -201,8 +206,23 @@ class Engine:
         payment = self._payment(reference)
         if not payment.returnable or payment.status(_now_seconds()) is not Status.SUCCEEDED:
             raise NotReturnable(f"{reference} has not succeeded, is a deposit, or came back before")
-        payment.returned = True
-        task = asyncio.create_task(self._bring_back(payment))
+        self._turn(payment, Status.RETURNED)
+
+    def pay_again(self, reference: str) -> None:
+        """The player's bank takes what it had sent back after all, once that is known.
+
+        Raises:
+            PaymentNotFound
+            NotPayable
+        """
+        payment = self._payment(reference)
+        if not payment.payable_again:
+            raise NotPayable(f"{reference} has not come back, or is paid again already")
+        self._turn(payment, Status.SUCCEEDED)
+
+    def _turn(self, payment: Payment, status: Status) -> None:
+        payment.turning = True
+        task = asyncio.create_task(self._have_turned(payment, status))
         self._state.returns.add(task)
         task.add_done_callback(self._forget_return)
 
@@ -290,7 +310,7 @@ class Engine:
         if why is not None:
             scripted = refused(scripted, why.code)
         reached_seconds = []
-        due_seconds = _now_seconds()
+        due_seconds = begun_seconds = _now_seconds()
         for step in scripted.steps:
             due_seconds += step.delay_seconds * world.time_scale
             reached_seconds.append(due_seconds)
@@ -301,6 +321,8 @@ class Engine:
             plan=scripted,
             amount=order.amount,
             digest=order.digest,
+            begun_at=datetime.now(UTC),
+            begun_seconds=begun_seconds,
             reached_seconds=tuple(reached_seconds),
             redirect_url=f"{world.public_url}/pay/{provider_reference}",
             refusal=None if why is None else why.raw_code,
@@ -345,11 +367,12 @@ class Engine:
         if scripted.dispute is not None:
             self._disputes.begin(payment.reference, scripted.dispute, payment.amount)
 
-    async def _bring_back(self, payment: Payment) -> None:
+    async def _have_turned(self, payment: Payment, status: Status) -> None:
         life = self._state.players.get(payment.reference)
         if life is not None:
             await asyncio.wait({life})
-        await self._second(payment, Status.RETURNED)
+        await self._second(payment, status)
+        payment.turning = False
 
     async def _second(self, payment: Payment, status: Status) -> None:
         """Another final status after an acknowledged one.
@@ -359,8 +382,7 @@ class Engine:
         depend on which of the two it happened to see first.
         """
         await asyncio.sleep(self._world.settle_seconds)
-        payment.moved_late = status is Status.SUCCEEDED
-        payment.returned = status is Status.RETURNED
+        payment.turn(status, datetime.now(UTC))
         await self._announce_final(payment, status)
         await asyncio.sleep(self._world.settle_seconds)
         if status is not Status.DECLINED:

@@ -1,7 +1,7 @@
 """One payment as the simulated provider holds it."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -39,6 +39,10 @@ class Payment:
     """What was asked for; of a conversion, in the target's currency."""
     digest: bytes
     """Of the request: tells a repeated call from another one under the same key."""
+    begun_at: datetime
+    """When it was submitted, UTC."""
+    begun_seconds: float
+    """The same on the clock of the event loop."""
     reached_seconds: tuple[float, ...]
     """When each step of the plan is reached, on the clock of the event loop."""
     redirect_url: str | None = None
@@ -47,8 +51,15 @@ class Payment:
     messages_count: int = 0
     moved_late: bool = False
     returned: bool = False
+    returns: int = 0
+    """How often it came back."""
+    paid_again: int = 0
+    turning: bool = False
+    """A bank is about to send it back, or to take it after all."""
+    turned_at: dict[Status, datetime] = field(default_factory=dict)
+    """When it came to have a final status after the first one, the last time."""
     stated: Status | None = None
-    """A second final status, once its notice was acknowledged and could be acted upon."""
+    """A further final status, once its notice was acknowledged and could be acted upon."""
 
     def status(self, now_seconds: float) -> Status:
         """What a question about the payment is answered."""
@@ -63,10 +74,30 @@ class Payment:
                 current = step.status
         return current
 
+    def turn(self, status: Status, now: datetime) -> None:
+        """It comes to have another final status after the one it had."""
+        self.turned_at[status] = now
+        if status is Status.SUCCEEDED and self.returned:
+            self.paid_again += 1
+        else:
+            self.moved_late = status is Status.SUCCEEDED
+        self.returned = status is Status.RETURNED
+        self.returns += int(self.returned)
+
+    def happened_at(self, status: Status) -> datetime:
+        """When it came to have this status: the same however often, and whenever, it is told."""
+        if status in self.turned_at:
+            return self.turned_at[status]
+        for step, reached_seconds in zip(self.plan.steps, self.reached_seconds, strict=True):
+            if step.status is status and status is not self.plan.answer:
+                return self.begun_at + timedelta(seconds=reached_seconds - self.begun_seconds)
+        return self.begun_at
+
     def effects(self, now_seconds: float) -> dict[str, int]:
         """How often money really moved: by the kind, and as `return`."""
-        effects = {str(self.plan.kind): 1} if self.moved(now_seconds) else {}
-        return {**effects, "return": 1} if self.returned else effects
+        moved = self.paid_again + int(self.moved(now_seconds))
+        effects = {str(self.plan.kind): moved} if moved else {}
+        return {**effects, "return": self.returns} if self.returns else effects
 
     def moved(self, now_seconds: float) -> bool:
         """Whether money really moved; it may have come back since."""
@@ -83,13 +114,19 @@ class Payment:
 
     @property
     def returnable(self) -> bool:
-        """A payout or refund whose script ends with success may come back, once."""
+        """A payout or refund whose script ends with success may come back; paid again, again."""
         return (
             self.plan.kind in (Kind.PAYOUT, Kind.REFUND)
             and self.plan.first_final is Status.SUCCEEDED
-            and self.plan.second is None
+            and (self.plan.second is None or self.paid_again > 0)
             and not self.returned
+            and not self.turning
         )
+
+    @property
+    def payable_again(self) -> bool:
+        """It came back, and the return is known."""
+        return self.stated is Status.RETURNED and not self.turning
 
     def statement(self, status: Status) -> PaymentBody:
         """The answer to a call."""
@@ -101,6 +138,7 @@ class Payment:
             decline=self._decline(status),
             fee=money_body(self._fee(status)),
             redirect_url=self.redirect_url if status is Status.AWAITING_PLAYER else None,
+            happened_at=self.happened_at(status),
         )
 
     def notice(self, status: Status) -> NoticeBody:
@@ -113,6 +151,7 @@ class Payment:
             decline=self._decline(status),
             fee=money_body(self._fee(status)),
             sent_at=datetime.now(UTC),
+            happened_at=self.happened_at(status),
         )
 
     def _amount(self, status: Status) -> Money | None:

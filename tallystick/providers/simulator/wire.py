@@ -138,6 +138,8 @@ class PaymentBody(msgspec.Struct, frozen=True, kw_only=True):
     decline: DeclineBody | None
     fee: MoneyBody | None
     redirect_url: str | None = None
+    happened_at: Moment | None = None
+    """When it came to have this status."""
 
 
 class NoticeBody(
@@ -152,6 +154,8 @@ class NoticeBody(
     decline: DeclineBody | None
     fee: MoneyBody | None
     sent_at: Moment
+    happened_at: Moment | None = None
+    """When it came to have this status, whenever that is told, and however often."""
 
 
 class DisputeNoticeBody(

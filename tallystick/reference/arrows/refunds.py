@@ -69,7 +69,7 @@ def _essence(state: Refund) -> object:
         state.polls > 0,
         state.status is RefundStatus.REVIEW and state.reason,
         state.resolved,
-        state.success_told,
+        state.turns.paid_told,
         state.reference,
         state.reserved,
         state.paid is None,

@@ -203,7 +203,7 @@ def _essence_of_leg(leg: Leg, *, alone: bool) -> tuple[str, ...]:
     if not alone:
         return leg.status, str(leg.waits_for_retry)
     told = leg.status is LegStatus.REVIEW and leg.reason
-    known = (leg.status, leg.reserved, leg.paid, leg.at_house_expense, told, leg.resolved)
+    known = (leg.status, leg.reserved, leg.paid, leg.house_minor > 0, told, leg.resolved)
     return tuple(str(part) for part in (*known, len(leg.attempts), leg.attempt_sent))
 
 

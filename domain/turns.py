@@ -1,0 +1,139 @@
+"""Turns: money that a provider pays out, has back, and pays out again, in its own order.
+
+The order in which reports arrive means nothing: a provider's time, where it gives one, says which
+of two came later. The latest payment and the latest return are all that has to be known for that.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final
+
+from domain.money import Money
+from domain.outcomes import FINAL, Disposition, Evidence, Outcome
+from domain.replacing import replace
+
+
+class Order(Enum):
+    """When something happened, next to what is known to have happened."""
+
+    NEWER = auto()
+    REPEATED = auto()
+    """It is known: the same at the same time of the provider's."""
+    OLDER = auto()
+    UNTOLD = auto()
+    """The provider has not said when this, or what is known, happened."""
+
+
+SAID_AGAIN: Final = {
+    Order.NEWER: Disposition.EARLY,
+    Order.REPEATED: Disposition.DUPLICATE,
+    Order.OLDER: Disposition.LATE,
+    Order.UNTOLD: Disposition.DUPLICATE,
+}
+"""What a payment is where one is known, and a return where one is known: nothing follows from it.
+
+One that is newer comes before the return, or payment, in between.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """What is known of payments under one reference, and of their returns."""
+
+    paid_at: datetime | None = None
+    """Provider's time of the latest payment that was told with one."""
+    returned_at: datetime | None = None
+    paid_told: bool = False
+    """A payment was told, with a time or without."""
+    returned_told: bool = False
+    charged: frozenset[datetime] = frozenset()
+    """Provider's times of the payments whose fees are booked."""
+
+    def order(self, said: Evidence, *, paid: bool) -> Order:
+        """Where a payment or return belongs; `paid`: the player has the money as far as we know.
+
+        A payment and a return at the same time: the payment came first.
+        """
+        success = said.outcome is Outcome.SUCCEEDED
+        same, other = self.paid_at, self.returned_at
+        if not success:
+            same, other = other, same
+        at = said.happened_at
+        if at is None:
+            return Order.UNTOLD
+        if same is not None and at <= same:
+            return Order.REPEATED if at == same else Order.OLDER
+        if other is None:
+            return Order.NEWER if same is not None and paid is success else Order.UNTOLD
+        later = at > other if success else at >= other
+        return Order.NEWER if later else Order.OLDER
+
+    def fee(self, said: Evidence, currency: str) -> Money | None:
+        """What the provider charges for a payment, where that is in its currency and not booked."""
+        if said.fee is None or said.fee.currency != currency or not said.fee.amount:
+            return None
+        return None if said.happened_at in self.charged else said.fee
+
+    def fee_beside(self, said: Evidence, currency: str) -> Money | None:
+        """The fee of a payment that is heard of out of its order, and moves nothing any more.
+
+        Of one that was told without a time it may be booked already.
+        """
+        told_without = self.paid_told and self.paid_at is None
+        if said.outcome is not Outcome.SUCCEEDED or said.happened_at is None or told_without:
+            return None
+        return self.fee(said, currency)
+
+    def after(self, said: Evidence, *, fee: Money | None = None) -> "Turns":
+        """What is known once this was heard too; `fee`: it has been booked."""
+        at = said.happened_at
+        charged = self.charged | {at} if fee is not None and at is not None else self.charged
+        match said.outcome:
+            case Outcome.SUCCEEDED:
+                latest = _later(self.paid_at, at)
+                return replace(self, paid_at=latest, paid_told=True, charged=charged)
+            case Outcome.RETURNED:
+                return replace(self, returned_at=_later(self.returned_at, at), returned_told=True)
+            case _:
+                return self
+
+
+def _later(known: datetime | None, at: datetime | None) -> datetime | None:
+    return max((moment for moment in (known, at) if moment is not None), default=None)
+
+
+def shares(amount: Money, available_minor: int) -> tuple[Money | None, Money | None]:
+    """What the player still has of an amount that was theirs again, and what they have not."""
+    has_minor = max(0, min(available_minor, amount.amount))
+    parts = (has_minor, amount.amount - has_minor)
+    has, has_not = (Money(minor, amount.currency) if minor else None for minor in parts)
+    return has, has_not
+
+
+def is_judged(said: Evidence, judged: Evidence | None) -> bool:
+    """Two people have decided what exactly this report means; `judged` is what they looked at.
+
+    The same at a later time of the provider's is another one.
+    """
+    return (
+        judged is not None
+        and (said.outcome, said.reference) == (judged.outcome, judged.reference)
+        and said.amount in (None, judged.amount)
+        and not _is_before(judged, said)
+    )
+
+
+def is_outdated(said: Evidence, judged: Evidence | None) -> bool:
+    """It happened, by the provider's clock, before what two people have decided about."""
+    return (
+        judged is not None
+        and said.outcome in FINAL
+        and said.reference == judged.reference
+        and _is_before(said, judged)
+    )
+
+
+def _is_before(one: Evidence, other: Evidence) -> bool:
+    known = one.happened_at is not None and other.happened_at is not None
+    return known and one.happened_at < other.happened_at  # type: ignore[operator]

@@ -1,0 +1,204 @@
+"""Money that goes back and forth: any order of arrival ends where the provider's order does.
+
+Every permutation of what a provider told, against whole numbers that are added up in the order of
+the provider's own times.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations, product
+from uuid import uuid4
+
+import pytest
+
+from domain import accounts
+from domain.counters import counts
+from domain.events import LedgerEvent
+from domain.money import Money
+from domain.outcomes import Evidence
+from domain.postings import postings
+from tests.scenario import AMOUNT, NOW, PLAYER_ID, Given, hear_of_withdrawal, heard, withdrawal_in
+from tests.scenario_refund import GivenRefund, hear_of_refund, heard_back, refund_sent
+
+FEE_MINOR = 30
+AVAILABLE = accounts.available(PLAYER_ID, "EUR")
+CLEARING = accounts.clearing("acme", "EUR")
+FEES, SUSPENSE = accounts.fees("EUR"), accounts.suspense("EUR")
+
+Turn = tuple[str, int]
+History = Given | GivenRefund
+
+PAID, RETURNED, AGAIN, RETURNED_AGAIN, ONCE_MORE = (
+    ("succeeded", 1),
+    ("returned", 2),
+    ("succeeded", 3),
+    ("returned", 4),
+    ("succeeded", 5),
+)
+
+STORIES: tuple[tuple[Turn, ...], ...] = (
+    (PAID, RETURNED),
+    (PAID, RETURNED, AGAIN),
+    (PAID, RETURNED, AGAIN, RETURNED_AGAIN),
+    (PAID, RETURNED, AGAIN, RETURNED_AGAIN, ONCE_MORE),
+    (PAID, PAID, RETURNED, AGAIN, AGAIN),
+    (PAID, RETURNED, RETURNED, AGAIN, RETURNED_AGAIN, RETURNED_AGAIN),
+    (RETURNED, AGAIN),
+    (PAID, AGAIN, RETURNED_AGAIN),
+    (("succeeded", 1), ("returned", 1), ("succeeded", 2)),
+)
+"""What happened, in order; some of it is told twice, or never, or has the time of something else."""
+
+
+def said(turn: Turn, hear: Callable[..., Evidence]) -> Evidence:
+    outcome, minute = turn
+    fee = Money(FEE_MINOR, "EUR") if outcome == "succeeded" else None
+    evidence = hear(outcome, amount=AMOUNT, fee=fee)
+    return replace(evidence, happened_at=NOW + timedelta(minutes=minute))
+
+
+def payout_hears(history: Given, turn: Turn, available_minor: int) -> Given:
+    decided = history.when(hear_of_withdrawal, said(turn, heard), available_minor=available_minor)
+    assert decided.error is None
+    return Given(decided.history + decided.events)
+
+
+def refund_hears(history: GivenRefund, turn: Turn, available_minor: int) -> GivenRefund:
+    return history.when(
+        hear_of_refund, said(turn, heard_back), available_minor=available_minor
+    ).after
+
+
+def moved(history: Sequence[LedgerEvent]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for event in history:
+        for posting in postings(event):
+            total[posting.account] += posting.amount_minor
+        for count in counts(event):
+            total[count.counter] += count.change
+    return total
+
+
+def played(kind: str, told: Sequence[Turn], opening_minor: int) -> History:
+    """Told in this order; the player has so much beside what the transaction moves."""
+    history: History = withdrawal_in("submitted") if kind == "payout" else refund_sent()
+    for turn in told:
+        available = opening_minor + moved(history.history)[AVAILABLE]
+        if isinstance(history, Given):
+            history = payout_hears(history, turn, available)
+        else:
+            history = refund_hears(history, turn, available)
+    return history
+
+
+def status_of(history: History) -> str:
+    return history.state.status if isinstance(history, Given) else history.refund.status
+
+
+STANDS = {
+    ("payout", "succeeded"): "paid",
+    ("payout", "returned"): "returned",
+    ("refund", "succeeded"): "succeeded",
+    ("refund", "returned"): "reversed",
+}
+
+
+def last(told: Sequence[Turn]) -> str:
+    """The latest by the provider's time; of two at the same, a payment comes before its return."""
+    return max(told, key=lambda turn: (turn[1], turn[0] == "returned"))[0]
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("story", STORIES)
+def test_every_order_of_arrival_ends_where_the_provider_does(
+    kind: str, story: tuple[Turn, ...]
+) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    for told in set(permutations(story)):
+        history = played(kind, told, opening)
+        out = AMOUNT.amount if last(story) == "succeeded" else 0
+        fees = FEE_MINOR * len({turn for turn in story if turn[0] == "succeeded"})
+        found = moved(history.history)
+        assert status_of(history) == STANDS[kind, last(story)], told
+        captured = AMOUNT.amount if kind == "refund" else 0
+        assert found[CLEARING] == out + fees - captured, told
+        assert found[FEES] == -fees, told
+        assert found[AVAILABLE] == captured - out, told
+        assert _counted(found) == captured - out, told
+        assert found[SUSPENSE] == 0, told
+
+
+def _counted(found: Counter[str]) -> int:
+    """What the instrument has paid in, net."""
+    return sum(minor for name, minor in found.items() if name.startswith("instrument:"))
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+def test_where_each_is_told_when_it_happens_every_turn_is_booked_once(kind: str) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    happened = [("succeeded" if minute % 2 else "returned", minute) for minute in range(1, 9)]
+    told = [turn for turn in happened for _ in range(2)]
+    booked = [
+        type(event).__name__
+        for event in played(kind, told, opening).history
+        if any(posting.account == CLEARING for posting in postings(event))
+        and not type(event).__name__.startswith("Deposit")
+    ]
+    names = {
+        "payout": ("WithdrawalPaid", "WithdrawalReturned"),
+        "refund": ("RefundSucceeded", "RefundReversed"),
+    }
+    assert booked == [*names[kind]] * 4
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("has_minor", [0, 1, 4_000, AMOUNT.amount - 1])
+def test_what_is_lent_by_the_house_comes_back_to_it_first(kind: str, has_minor: int) -> None:
+    """The player spends what came back; of the second payment they cover `has_minor`."""
+    spent = AMOUNT.amount - has_minor
+    opening = (0 if kind == "refund" else AMOUNT.amount) - spent
+    history = played(kind, [PAID, RETURNED], opening + spent)
+    hears = payout_hears if kind == "payout" else refund_hears
+    for again in (AGAIN, AGAIN):
+        has = opening + moved(history.history)[AVAILABLE]
+        history = hears(history, again, has)
+        found = moved(history.history)
+        assert status_of(history) == "review"
+        assert found[SUSPENSE] == -spent
+        assert opening + found[AVAILABLE] == 0
+    history = hears(history, RETURNED_AGAIN, 0)
+    found = moved(history.history)
+    assert status_of(history) == STANDS[kind, "returned"]
+    assert (found[SUSPENSE], opening + found[AVAILABLE]) == (0, has_minor)
+
+
+@pytest.mark.parametrize(("kind", "source"), [*product(["payout", "refund"], ["notice", "poll"])])
+def test_without_a_time_a_payment_told_again_after_its_return_is_held_and_looked_at(
+    kind: str, source: str
+) -> None:
+    if kind == "payout":
+        history = withdrawal_in("returned")
+        decided = history.when(hear_of_withdrawal, heard("succeeded", source), available_minor=700)
+        events = decided.events
+    else:
+        refunded = refund_sent().go_on(hear_of_refund, heard_back("succeeded"))
+        refunded = refunded.go_on(hear_of_refund, heard_back("returned"))
+        events = refunded.when(
+            hear_of_refund, heard_back("succeeded", source), available_minor=700
+        ).events
+    review = events[0]
+    assert (review.reason, review.reserved) == ("contradiction", Money(700, "EUR"))
+
+
+def test_a_message_is_a_message_and_a_time_is_a_time() -> None:
+    """The same payment under ten message ids is one; ten payments at ten times are not."""
+    history = played("payout", [PAID], AMOUNT.amount)
+    for _ in range(10):
+        evidence = replace(said(PAID, heard), notice_id=uuid4())
+        decided = history.when(hear_of_withdrawal, evidence)
+        assert [e.disposition for e in decided.events] == ["duplicate"]
+        history = Given(decided.history + decided.events)
+    decided = history.when(hear_of_withdrawal, said(AGAIN, heard))
+    assert [e.disposition for e in decided.events] == ["early"]
