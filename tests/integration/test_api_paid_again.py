@@ -3,6 +3,7 @@
 The provider's own times say what came after what; in which order it is told changes nothing.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -49,7 +50,8 @@ def tell(api: Api, transaction: UUID, turn: Turn, minor: int = OUT, **changes: o
     }
     if status == "declined":
         told |= {"amount": None, "decline": {"code": "do_not_honour", "raw_code": "05"}}
-    say(api, notice_body(transaction, minor, **(told | changes)))
+    body = json.loads(notice_body(transaction, minor))
+    say(api, json.dumps(body | told | changes).encode())
 
 
 def say(api: Api, body: bytes) -> None:

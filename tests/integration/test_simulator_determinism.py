@@ -6,7 +6,12 @@ from dataclasses import replace
 
 from domain.money import Money
 from domain.outcomes import DisputeStage, Outcome
-from tallystick.providers.protocol import ConversionSubmission, DisputeAnswer, QuoteRequest
+from tallystick.providers.protocol import (
+    Answer,
+    ConversionSubmission,
+    DisputeAnswer,
+    QuoteRequest,
+)
 from tallystick.providers.simulator.dispute_plan import Response
 from tallystick.providers.simulator.faults import parse_faults
 from tallystick.providers.simulator.plan import Truth, plan
@@ -42,15 +47,21 @@ def run_all(simulator: Simulator, order: list[str], threads: int) -> dict[str, o
     for name in order:
         reference = name.split("/")[2]
         told = [
-            (notice.message_id, notice.answer) for notice in simulator.receiver.accepted(reference)
+            (notice.message_id, untimed(notice.answer))
+            for notice in simulator.receiver.accepted(reference)
         ]
         ends[name] = (
-            simulator.fetch(reference),
+            untimed(simulator.fetch(reference)),
             references[reference]["effects"],
             dict(told),
             list(dict.fromkeys(answer.outcome for _, answer in told)),
         )
     return ends
+
+
+def untimed(answer: Answer) -> Answer:
+    """What happened, whenever that was."""
+    return replace(answer, happened_at=None)
 
 
 def names(count: int) -> list[str]:
@@ -146,8 +157,9 @@ def run_everything(simulator: Simulator, order: list[str], threads: int) -> dict
     references = simulator.settle()
     ends: dict[str, object] = {}
     for reference in (*refunds.values(), *conversions):
-        told = {n.message_id: n.answer for n in simulator.receiver.accepted(reference)}
-        ends[reference] = (simulator.fetch(reference), references[reference]["effects"], told)
+        told = {n.message_id: untimed(n.answer) for n in simulator.receiver.accepted(reference)}
+        found = untimed(simulator.fetch(reference))
+        ends[reference] = (found, references[reference]["effects"], told)
     for deposit in refunds:
         news = [
             (each.message_id, each.stage, each.news, each.amount, each.reason_code)

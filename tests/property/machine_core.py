@@ -1,6 +1,7 @@
 """What every rule of the ledger machine is made of: acts, reports, and what they are about."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -50,6 +51,7 @@ WHICH = st.integers(0, 11)
 
 # Two questions and then a person: reviews for want of an answer come up in short runs, too.
 SHORT_SCHEDULE = (10, 30, 120)
+BY_THEIR_CLOCK = datetime(2026, 3, 1, tzinfo=UTC)
 OF_KIND: dict[str, type] = {
     "deposit": Deposit,
     "withdrawal": Withdrawal,
@@ -176,6 +178,7 @@ class Core(RuleBasedStateMachine):
         back=st.sampled_from([0, 0, 0, 1, -1]),
         fee=FEES,
         temporary=st.booleans(),
+        minute=st.sampled_from([None, None, 1, 2, 3, 4]),
     )
     def hear_of_one(
         self,
@@ -187,10 +190,12 @@ class Core(RuleBasedStateMachine):
         back: int,
         fee: int | None,
         temporary: bool,
+        minute: int | None,
     ) -> None:
+        """The provider may say when it happened, by a clock of its own."""
         stream = self.pick(kind, which)
         if stream is not None:
-            self.hear(stream, outcome, source, told, back, fee, temporary=temporary)
+            self.hear(stream, outcome, source, told, back, fee, temporary=temporary, minute=minute)
 
     def hear(
         self,
@@ -202,6 +207,7 @@ class Core(RuleBasedStateMachine):
         fee: int | None,
         *,
         temporary: bool = True,
+        minute: int | None = None,
     ) -> None:
         """A report about one of its attempts, in whichever way it reaches us."""
         state = self.state(stream)
@@ -213,6 +219,7 @@ class Core(RuleBasedStateMachine):
             "fee": None if fee is None else Money(fee, about.amount.currency),
             "decline_code": code if outcome is Outcome.DECLINED else None,
             "redirect_url": "https://pay.example/",
+            "happened_at": None if minute is None else BY_THEIR_CLOCK + timedelta(minutes=minute),
         }
         reference = f"{stream.hex}-{attempt}"
         if not state.provider:

@@ -35,7 +35,7 @@ COMMANDS = 400
 # --- the two tables of postings -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("event", (*SAMPLES, *ADDED_LATER), ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", [*SAMPLES, *ADDED_LATER], ids=lambda event: type(event).__name__)
 def test_both_tables_of_postings_say_the_same_of_each_event(event: LedgerEvent) -> None:
     naive = lines_of(TOPICS[type(event)], json.loads(encode(event)))
     assert naive == [(line.account, line.amount_minor) for line in postings(event)]

@@ -49,7 +49,7 @@ STORIES: tuple[tuple[Turn, ...], ...] = (
     (PAID, AGAIN, RETURNED_AGAIN),
     (("succeeded", 1), ("returned", 1), ("succeeded", 2)),
 )
-"""What happened, in order; some of it is told twice, or never, or has the time of something else."""
+"""What happened, in order; some of it is told twice or never, or at the time of something else."""
 
 
 def said(turn: Turn, hear: Callable[..., Evidence]) -> Evidence:
