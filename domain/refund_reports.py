@@ -150,8 +150,9 @@ def _in_review(report: _Report) -> Events:
     """Only whether the player could cover it waits for people: it may come back meanwhile."""
     state, said = report.state, report.evidence
     moved = said.outcome in (Outcome.SUCCEEDED, Outcome.RETURNED) and not report.has_other_amount
+    in_order = moved and report.order is not Order.UNTOLD
     uncovered = state.paid is not None and state.reason == ReviewReason.UNCOVERED
-    if uncovered and moved and said.reference == state.reference:
+    if uncovered and in_order and said.reference == state.reference:
         return _after_success(report)
     return _noted(report, Disposition.IN_REVIEW)
 

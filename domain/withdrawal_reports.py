@@ -155,8 +155,9 @@ def _in_review(report: _Report) -> WithdrawalEvent:
     """Only whether the player could cover it waits for people: it may come back meanwhile."""
     leg, said = report.leg, report.evidence
     moved = said.outcome in (Outcome.SUCCEEDED, Outcome.RETURNED) and not report.has_other_amount
+    in_order = moved and report.order is not Order.UNTOLD
     uncovered = leg.paid and leg.reason == ReviewReason.UNCOVERED
-    if uncovered and moved and said.reference == leg.paid_reference:
+    if uncovered and in_order and said.reference == leg.paid_reference:
         return _after_payment(report)
     return _noted(report, Disposition.IN_REVIEW)
 

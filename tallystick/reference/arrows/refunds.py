@@ -29,6 +29,7 @@ from tallystick.reference.arrows.samples import (
     STREAM,
     command,
     deposit_completed,
+    left_minor,
     reports,
 )
 
@@ -60,7 +61,13 @@ def _following(state: Refund) -> Iterator[Decision]:
     for target in sorted(REFUND_TARGETS):
         yield by_two(state, resolve_refund, deposit=_DEPOSIT, target=target, note="seen")
     for said in reports(_HALF, {1: Source, 2: [Source.NOTICE]}):
-        yield partial(hear_refund, state, command(), said, deposit=_DEPOSIT, provider=PROVIDER)
+        yield partial(
+            hear_refund,
+            *(state, command(), said),
+            deposit=_DEPOSIT,
+            provider=PROVIDER,
+            available_minor=left_minor(_HALF, said),
+        )
 
 
 def _essence(state: Refund) -> object:
@@ -70,6 +77,7 @@ def _essence(state: Refund) -> object:
         state.status is RefundStatus.REVIEW and state.reason,
         state.resolved,
         state.turns.paid_told,
+        state.turns.returned_at,
         state.reference,
         state.reserved,
         state.paid is None,

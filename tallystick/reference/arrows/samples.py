@@ -79,6 +79,15 @@ def deposit_completed(deposit_id: UUID) -> Deposit:
     return evolve_deposit(state, completed) if completed else state
 
 
+_HAPPENED_AT: Final = {Outcome.RETURNED: NOW, Outcome.SUCCEEDED: NOW + timedelta(minutes=1)}
+"""Where the provider says when, it pays again after a return."""
+
+
+def left_minor(amount: Money, said: Evidence) -> int:
+    """What the player has by then: all of it or, where somebody had to ask, nothing."""
+    return 0 if said.source is Source.POLL else amount.amount
+
+
 def reports(amount: Money, attempts: Mapping[int, Iterable[Source]]) -> Iterator[Evidence]:
     """Everything a provider can say about these attempts, in these ways.
 
@@ -94,5 +103,6 @@ def reports(amount: Money, attempts: Mapping[int, Iterable[Source]]) -> Iterator
                 yield said
                 if outcome in (Outcome.SUCCEEDED, Outcome.RETURNED):
                     yield replace(said, amount=other)
+                    yield replace(said, happened_at=_HAPPENED_AT[outcome])
                 if outcome is Outcome.DECLINED:
                     yield replace(said, decline_code=DeclineCode.PROVIDER_ERROR)

@@ -43,6 +43,7 @@ from tallystick.reference.arrows.samples import (
     PLAYER,
     STREAM,
     command,
+    left_minor,
     reports,
 )
 
@@ -150,7 +151,12 @@ def _of_leg(state: Withdrawal, leg: Leg) -> Iterator[Decision]:
     for target in sorted(WITHDRAWAL_TARGETS):
         yield by_two(state, resolve_withdrawal, target=target, note="seen", leg=leg.number)
     for said in _told(leg, alone=len(state.legs) == 1):
-        yield partial(hear_withdrawal, state, command(), said, provider=_PROVIDER)
+        yield partial(
+            hear_withdrawal,
+            *(state, command(), said),
+            provider=_PROVIDER,
+            available_minor=left_minor(leg.amount, said),
+        )
 
 
 def _told(leg: Leg, *, alone: bool) -> Iterator[Evidence]:
@@ -203,7 +209,8 @@ def _essence_of_leg(leg: Leg, *, alone: bool) -> tuple[str, ...]:
     if not alone:
         return leg.status, str(leg.waits_for_retry)
     told = leg.status is LegStatus.REVIEW and leg.reason
-    known = (leg.status, leg.reserved, leg.paid, leg.house_minor > 0, told, leg.resolved)
+    turns = (leg.turns.paid_told, leg.turns.returned_told, leg.turns.returned_at)
+    known = (leg.status, leg.reserved, leg.paid, leg.house_minor > 0, told, leg.resolved, turns)
     return tuple(str(part) for part in (*known, len(leg.attempts), leg.attempt_sent))
 
 
