@@ -63,7 +63,7 @@ def cancel_deposit(deposit_id: UUID, caller: VersionedCaller, services: Services
 def review_concerns(
     deposit_id: UUID, body: NoteBody, caller: VersionedCaller, services: ServicesHere
 ) -> Response:
-    """Say that a late success which the rules would have forbidden has been looked at."""
+    """Say that what there is to be looked at about a deposit has been: its concerns."""
     return written(services.deposits.review_concerns(deposit_id, body.note, caller), caller)
 
 

@@ -40,6 +40,7 @@ Waits = Literal[
     "opened",
     "evidence_due",
     "completed",
+    "more_out_than_in",
 ]
 
 
@@ -47,7 +48,7 @@ class Waiting(PageQueryParameters):
     """What of the queue to list."""
 
     kind: Kind | None = None
-    status: list[Waits] = Field(default_factory=list, max_length=9, description="Any of these.")
+    status: list[Waits] = Field(default_factory=list, max_length=10, description="Any of these.")
 
 
 class AgreedShown(Shown):
@@ -76,6 +77,10 @@ class CaseShown(Shown):
     waiting_since: Instant
     due_at: Instant | None = Field(description="Until when people have to act.", examples=[None])
     stage: str | None = Field(description="Of a dispute.", examples=[None])
+    excess: MoneyShown | None = Field(
+        description="Of a deposit, how much more has gone out for it than came in.",
+        examples=[None],
+    )
     reasons: list[str] = Field(
         description="Of a payout also the indicators that counted, for who may see those.",
         examples=[["above_automatic_limit", "low_turnover"]],
@@ -116,6 +121,7 @@ class CaseShown(Shown):
                 "waiting_since": since,
                 "due_at": case.due_at,
                 "stage": case.stage,
+                "excess": MoneyShown.of(case.excess) if case.excess else None,
                 "reasons": _reasons(case, role),
                 "score": case.score if may(role, May.SEE_SCORES) else None,
                 "required": case.required,
@@ -141,7 +147,8 @@ async def list_queue(
     """List what waits for people, longest first.
 
     That is payouts, refunds and adjustments to decide, reviews to resolve, disputes to answer, and
-    deposits that were paid although a rule forbids them by now.
+    deposits that were paid although a rule forbids them by now, or of which more has gone out than
+    came in.
 
     With `as_of`, a page looks at 5,000 transactions at most, those created first: where more were
     under way, it may hold fewer than asked for, and the longest wait is first among those.

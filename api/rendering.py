@@ -107,6 +107,7 @@ def _deposit(deposit: Deposit) -> Plain:
     )
     body["refunds"] = _claims(deposit.refunds)
     body["disputes"] = _claims(deposit.disputes)
+    body["excess"] = _money(deposit.excess) if deposit.excess else None
     body["concerns"] = deposit.concerns
     body["concerns_reviewed"] = deposit.concerns_reviewed
     return body

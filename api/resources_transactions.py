@@ -88,8 +88,14 @@ class DepositShown(TransactionShown):
     )
     refunds: list[ClaimShown] = Field(examples=[[]])
     disputes: list[ClaimShown] = Field(examples=[[]])
+    excess: MoneyShown | None = Field(
+        description="How much more has gone out for it, by refunds and disputes, than came in.",
+        examples=[None],
+    )
     concerns: list[str] = Field(
-        description="Rules that forbade it when it was paid all the same.", examples=[[]]
+        description="Rules that forbade it when it was paid all the same; more_out_than_in while "
+        "there is an excess.",
+        examples=[[]],
     )
     concerns_reviewed: bool = Field(description="Somebody has looked at them.", examples=[False])
 

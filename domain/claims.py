@@ -3,7 +3,8 @@
 Succeeded and in-flight refunds and open or lost disputes never exceed what was captured: each
 refund is requested in one append with its claim on the deposit's stream, whose version lets only
 one of two requests through. A dispute is somebody else's decision and may claim what has been
-refunded already; then more is claimed than there is, and nothing is left to refund.
+refunded already; then more is claimed than there is, and nothing is left to refund. Once the money
+is gone twice, people are told by how much (`deposit_concerns.py`).
 """
 
 from collections.abc import Iterable
@@ -22,15 +23,20 @@ class Claim:
 
 
 def unclaimed_minor(captured: Money, claims: Iterable[Claim]) -> int:
-    """What no open or taken claim is about; below 0 where more is claimed than was captured.
-
-    A claim in another currency cannot be subtracted, and counts as a claim to everything.
-    """
+    """What no open or taken claim is about; below 0 where more is claimed than was captured."""
     return captured.amount - sum(
-        claim.amount.amount if claim.amount.currency == captured.currency else captured.amount
+        minor_of(captured, claim.amount)
         for claim in claims
         if claim.standing is not Standing.RELEASED
     )
+
+
+def minor_of(captured: Money, money: Money) -> int:
+    """What `money` is of what was captured, in minor units.
+
+    What is in another currency cannot be subtracted, and counts as everything.
+    """
+    return money.amount if money.currency == captured.currency else captured.amount
 
 
 def taken_minor(captured: Money, claims: Iterable[Claim]) -> int:

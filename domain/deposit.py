@@ -6,17 +6,18 @@ What the provider reports is decided in `deposit_reports.py`.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import assert_never
 from uuid import UUID
 
 from domain import accounts
 from domain.attempts import first_poll, reference
 from domain.claims import Claim as Claim
-from domain.claims import taken_minor, unclaimed_minor
+from domain.claims import minor_of, taken_minor, unclaimed_minor
 from domain.commands import Command, remember, repeated
 from domain.counters import uncounted
 from domain.deposit_status import DepositStatus as DepositStatus
-from domain.errors import EvidenceMissing, InvalidTransition, Reason
+from domain.errors import InvalidTransition, Reason
 from domain.events import (
     Count,
     DepositAuthorised,
@@ -26,8 +27,10 @@ from domain.events import (
     DepositCompleted,
     DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
     DepositEvent,
+    DepositExcessTracked,
     DepositExpired,
     DepositRefundTracked,
     DepositVoided,
@@ -93,11 +96,16 @@ class Deposit:
     """Likewise of the last failure."""
     provider_reference: str | None = None
     concerns: tuple[str, ...] = ()
-    concerns_reviewed: bool = False
-    """Rules that forbade it by the time it was paid all the same."""
+    """Rules that forbade it by the time it was paid all the same, and an excess."""
+    unreviewed: frozenset[str] = frozenset()
+    """Those that nobody has looked at."""
     proposal: Proposal | None = None
     refunds: Mapping[UUID, Claim] = field(default_factory=dict)
     disputes: Mapping[UUID, Claim] = field(default_factory=dict)
+    withdrawn: Mapping[UUID, tuple[Money, ...]] = field(default_factory=dict)
+    """What each dispute has taken and not given back."""
+    excess: Money | None = None
+    """How much more than came in is known to have gone out; None where it is not more."""
     notices: frozenset[UUID] = frozenset()
     commands: Mapping[UUID, str]
     """Request digest by command id."""
@@ -121,6 +129,19 @@ class Deposit:
     @property
     def has_open_dispute(self) -> bool:
         return any(claim.standing is Standing.OPEN for claim in self.disputes.values())
+
+    @property
+    def excess_minor(self) -> int:
+        """How much more has gone out, by refunds and disputes, than came in."""
+        captured = self.captured or Money(0, self.amount.currency)
+        refunded = (c.amount for c in self.refunds.values() if c.standing is Standing.TAKEN)
+        gone = (*refunded, *chain.from_iterable(self.withdrawn.values()))
+        return max(0, sum(minor_of(captured, money) for money in gone) - captured.amount)
+
+    @property
+    def concerns_reviewed(self) -> bool:
+        """Somebody has looked at all that there was to be looked at."""
+        return bool(self.concerns) and not self.unreviewed
 
     @property
     def counts_back(self) -> tuple[Count, ...]:
@@ -236,29 +257,6 @@ def cancel_deposit(state: Deposit, command: Command, reason: str) -> DepositCanc
     )
 
 
-def review_concerns(
-    state: Deposit, command: Command, *, note: str
-) -> DepositConcernsReviewed | None:
-    """Say that the late success has been looked at; None if this command did so already.
-
-    Raises:
-        InvalidTransition: there is nothing to look at, or somebody has.
-        EvidenceMissing: there is no note.
-    """
-    if repeated(state.commands, command):
-        return None
-    if not state.concerns or state.concerns_reviewed or not state.status.is_credited:
-        raise InvalidTransition(state.status, "looked at for its concerns")
-    if not note.strip():
-        raise EvidenceMissing
-    return DepositConcernsReviewed(
-        **command.header(state.id, state.version + 1),
-        request_digest=command.request_digest,
-        person=command.person,
-        note=note,
-    )
-
-
 # --- evolve -------------------------------------------------------------------------------------
 
 
@@ -322,7 +320,8 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
                 status=_refunded_status(event.settled, state.refunds),
                 credited=event.settled,
                 counts_now=bool(state.counted),
-                concerns=event.concerns,
+                concerns=(*event.concerns, *state.concerns),
+                unreviewed=state.unreviewed.union(event.concerns),
                 reason=None,
             )
         case DepositRefundTracked():
@@ -332,10 +331,15 @@ def _moved(state: Deposit, event: DepositEvent) -> Deposit:
             status = _refunded_status(credited, refunds) if credited else state.status
             return replace(state, status=status, refunds=refunds)
         case DepositConcernsReviewed():
-            return replace(state, concerns_reviewed=True)
+            return replace(state, unreviewed=frozenset())
         case DepositDisputeTracked():
             claim = Claim(amount=event.amount, standing=event.standing)
             return replace(state, disputes={**state.disputes, event.dispute_id: claim})
+        case DepositDisputeFundsTracked():
+            withdrawn = {**state.withdrawn, event.dispute_id: event.withdrawn}
+            return replace(state, withdrawn=withdrawn)
+        case DepositExcessTracked():
+            return _exceeded(state, event.excess)
         case DepositVoided():
             return _given_up(state, DepositStatus.VOIDED, Reason.VOIDED)
         case DepositExpired():
@@ -400,6 +404,18 @@ def _refunded_status(credited: Money, refunds: Mapping[UUID, Claim]) -> DepositS
         return DepositStatus.COMPLETED
     all_of_it = taken >= credited.amount
     return DepositStatus.REFUNDED if all_of_it else DepositStatus.PARTIALLY_REFUNDED
+
+
+def _exceeded(state: Deposit, excess: Money) -> Deposit:
+    """An excess is looked at anew when it grows, and no longer when it is gone."""
+    code, known_minor = Reason.MORE_OUT_THAN_IN.value, state.excess.amount if state.excess else 0
+    others = tuple(concern for concern in state.concerns if concern != code)
+    unreviewed = state.unreviewed
+    if excess.amount > known_minor:
+        unreviewed = unreviewed | {code}
+    if not excess.amount:
+        return replace(state, excess=None, concerns=others, unreviewed=unreviewed - {code})
+    return replace(state, excess=excess, concerns=(*others, code), unreviewed=unreviewed)
 
 
 def _credited_by(state: Deposit, event: TransactionResolved) -> Money | None:

@@ -8,9 +8,10 @@ in the same append.
 from datetime import timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from domain.claims import Claim
+from domain.claims import Claim, minor_of
 from domain.commands import Command, repeated
 from domain.deposit import Deposit
+from domain.deposit_concerns import with_excess
 from domain.dispute_state import STAGES as STAGES
 from domain.dispute_state import Dispute as Dispute
 from domain.dispute_state import DisputeStatus as DisputeStatus
@@ -18,7 +19,9 @@ from domain.dispute_state import evolve_dispute as evolve_dispute
 from domain.dispute_state import fold_dispute as fold_dispute
 from domain.errors import EvidenceMissing, InvalidTransition
 from domain.events import (
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositEvent,
     DisputeAccepted,
     DisputeAcknowledged,
     DisputeAnswerDelayed,
@@ -27,7 +30,8 @@ from domain.events import (
     DisputeExpired,
     LedgerEvent,
 )
-from domain.outcomes import DisputeNews, DisputeReport, Outcome, Source
+from domain.money import Money
+from domain.outcomes import DisputeNews, DisputeReport, Outcome, Source, Standing
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:tallystick:dispute")
 
@@ -145,13 +149,34 @@ def with_claim(
     after = fold_dispute(state, events)
     if after is None or after.deposit_id != deposit.id:
         raise ValueError(f"the dispute is not about the deposit {deposit.id}")
-    claim = Claim(amount=after.amount, standing=after.standing)
-    if deposit.disputes.get(after.id) == claim:
-        return events
-    tracked = DepositDisputeTracked(
-        **command.header(deposit.id, deposit.version + 1),
-        dispute_id=after.id,
-        amount=claim.amount,
-        standing=claim.standing,
-    )
-    return *events, tracked
+    claim, told = _claim(after, deposit), list[DepositEvent]()
+    if deposit.disputes.get(after.id) != claim:
+        told.append(
+            DepositDisputeTracked(
+                **command.header(deposit.id, deposit.version + 1),
+                dispute_id=after.id,
+                amount=claim.amount,
+                standing=claim.standing,
+            )
+        )
+    if deposit.withdrawn.get(after.id, ()) != after.net_withdrawn:
+        told.append(
+            DepositDisputeFundsTracked(
+                **command.header(deposit.id, deposit.version + 1 + len(told)),
+                dispute_id=after.id,
+                withdrawn=after.net_withdrawn,
+            )
+        )
+    return *events, *with_excess(deposit, told, command)
+
+
+def _claim(dispute: Dispute, deposit: Deposit) -> Claim:
+    """What is contested or taken; where the dispute is over but the money not back, that money."""
+    captured, contested = deposit.captured or deposit.amount, dispute.amount
+    withdrawn_minor = sum(minor_of(captured, money) for money in dispute.net_withdrawn)
+    withdrawn = Money(withdrawn_minor, captured.currency)
+    if dispute.standing is Standing.TAKEN and dispute.status.standing is Standing.RELEASED:
+        return Claim(amount=withdrawn, standing=Standing.TAKEN)
+    comparable = contested.currency == withdrawn.currency
+    amount = max(contested, withdrawn) if comparable else contested
+    return Claim(amount=amount, standing=dispute.standing)

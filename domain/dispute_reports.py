@@ -72,17 +72,20 @@ def hear_dispute(
     *,
     dispute_id: UUID,
     deposit: Deposit,
+    own: Deposit | None = None,
 ) -> tuple[LedgerEvent, ...]:
     """What follows from a report; () where this very notice has been acted on.
 
     Whatever is heard first of a dispute, or of a stage, opens it. The deposit's record of the
-    dispute is part of the answer wherever it changes.
+    dispute is part of the answer wherever it changes. `deposit` is the one that the report names;
+    where the dispute is known to be about another, that one is its `own`.
     """
     if state is not None and report.notice_id is not None and report.notice_id in state.notices:
         return ()
     if state is not None and state.deposit_id != deposit.id:
         about = _Report(state=state, command=command, report=report)
-        return (_noted(about, Disposition.CONTRADICTION),)
+        noted = _noted(about, Disposition.CONTRADICTION)
+        return (noted,) if own is None else with_claim(state, (noted,), command, own)
     if state is not None and STAGES.index(report.stage) <= STAGES.index(state.stage):
         known = _Report(state=state, command=command, report=report)
         return with_claim(state, _followed(known), command, deposit)

@@ -3,6 +3,7 @@
 What we decide is in `dispute.py`; what the provider reports is decided in `dispute_reports.py`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -163,13 +164,30 @@ class Dispute:
 
     @property
     def standing(self) -> Standing:
-        """How the dispute stands towards what the deposit captured."""
-        return self.status.standing
+        """How the dispute stands towards what the deposit captured.
+
+        What a provider contradicts itself about may be taken still. What it has is taken, whatever
+        it says of the dispute.
+        """
+        if self.contradicted:
+            return Standing.OPEN
+        released = self.status.standing is Standing.RELEASED
+        return Standing.TAKEN if released and self.funds_withdrawn else self.status.standing
+
+    @property
+    def net_withdrawn(self) -> tuple[Money, ...]:
+        """What the provider took and has not given back, by currency."""
+        net: Counter[str] = Counter()
+        for money in self.withdrawn.values():
+            net[money.currency] += money.amount
+        for money in self.reinstated.values():
+            net[money.currency] -= money.amount
+        return tuple(Money(minor, code) for code, minor in sorted(net.items()) if minor > 0)
 
     @property
     def funds_withdrawn(self) -> bool:
         """The provider took money that it has not given back."""
-        return len(self.withdrawn) > len(self.reinstated)
+        return bool(self.net_withdrawn)
 
     @property
     def answer_due(self) -> bool:

@@ -89,7 +89,8 @@ class RefundExceedsCapture(DomainError):
 
 
 class DisputeOpen(DomainError):
-    """A dispute about the deposit is open; refunding it too could pay it back twice."""
+    """A dispute about the deposit is open, or what the provider says of it contradicts itself;
+    refunding it too could pay it back twice."""
 
     code = "dispute_open"
 
@@ -227,3 +228,4 @@ class Reason(StrEnum):
     HIGH_INDICATOR = "high_indicator"
     HELD_BY_INDICATORS = "held_by_indicators"
     NOT_REFUNDABLE = "not_refundable"
+    MORE_OUT_THAN_IN = "more_out_than_in"

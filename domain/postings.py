@@ -26,7 +26,9 @@ from domain.events import (
     DepositCompleted,
     DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositExpired,
     DepositRefundTracked,
     DepositVoided,
@@ -205,6 +207,8 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             | DepositRefundTracked()
             | DepositDisputeTracked()
             | DepositConcernsReviewed()
+            | DepositDisputeFundsTracked()
+            | DepositExcessTracked()
             | WithdrawalAmended()
             | WithdrawalScored()
             | RefundRequested()

@@ -13,6 +13,7 @@ from domain.claims import Claim
 from domain.commands import Command, repeated
 from domain.counters import instrument_counter
 from domain.deposit import Deposit
+from domain.deposit_concerns import with_excess
 from domain.errors import (
     DisputeOpen,
     InvalidTransition,
@@ -23,6 +24,7 @@ from domain.errors import (
 )
 from domain.events import (
     Count,
+    DepositEvent,
     DepositRefundTracked,
     LedgerEvent,
     RefundApprovalAwaited,
@@ -63,7 +65,7 @@ def request_refund(
 
     Raises:
         NotRefundable: the deposit has not been credited, or is in review.
-        DisputeOpen: a dispute about it is open.
+        DisputeOpen: a dispute about it is open, or contradicts itself.
         RefundExceedsCapture: it is more than what is left of the deposit.
         InvalidMoney: the amount is not that of a transaction.
         ValueError: `required` is not one group of roles; a refund takes one other person.
@@ -110,7 +112,9 @@ def _refundable(deposit: Deposit, amount: Money | None) -> Money:
     if amount is None and left.amount:
         return left
     if amount is None or amount.currency != left.currency or amount.amount > left.amount:
-        raise RefundExceedsCapture(f"{left} of this deposit can still be refunded.")
+        contested = any(c.standing is not Standing.RELEASED for c in deposit.disputes.values())
+        why = " A dispute has taken money of it, or may take it." if contested else ""
+        raise RefundExceedsCapture(f"{left} of this deposit can still be refunded.{why}")
     return transaction_amount(amount.amount, amount.currency)
 
 
@@ -234,18 +238,17 @@ def _cancelled(
 
 def tracked(
     deposit: Deposit, command: Command, refund_id: UUID, amount: Money, standing: Standing
-) -> tuple[DepositRefundTracked, ...]:
+) -> tuple[DepositEvent, ...]:
     """What a refund takes of its deposit; nothing where the deposit has it so already."""
     if deposit.refunds.get(refund_id) == Claim(amount=amount, standing=standing):
         return ()
-    return (
-        DepositRefundTracked(
-            **command.header(deposit.id, deposit.version + 1),
-            refund_id=refund_id,
-            amount=amount,
-            standing=standing,
-        ),
+    told = DepositRefundTracked(
+        **command.header(deposit.id, deposit.version + 1),
+        refund_id=refund_id,
+        amount=amount,
+        standing=standing,
     )
+    return with_excess(deposit, (told,), command)
 
 
 def instrument_counts(of: Deposit | Refund, change: int) -> tuple[Count, ...]:

@@ -12,11 +12,14 @@ from domain.adjustment import DECIDING_ROLES, AdjustmentStatus
 from domain.approvals import ANYBODY
 from domain.deposit import DepositStatus
 from domain.dispute import DisputeStatus
+from domain.errors import Reason
 from domain.events import (
     AdjustmentRequested,
     ConversionQuoted,
     DepositCompleted,
+    DepositConcernsReviewed,
     DepositCreated,
+    DepositExcessTracked,
     DisputeEvidenceDue,
     DisputeFundsReinstated,
     DisputeFundsWithdrawn,
@@ -27,6 +30,7 @@ from domain.events import (
     RefundRequested,
     ResolutionProposed,
     ReviewOpened,
+    TransactionResolved,
     WithdrawalAmended,
     WithdrawalApprovalGiven,
     WithdrawalApproved,
@@ -92,6 +96,7 @@ class Case(Row, frozen=True):
     proposed_target: str | None
     proposed_by: str | None
     payout: Payout | None
+    excess: Money | None
     position: int
 
     @property
@@ -165,6 +170,7 @@ def opened(recorded: Recorded) -> Case:
         proposed_target=None,
         proposed_by=None,
         payout=requested(event) if isinstance(event, WithdrawalRequested) else None,
+        excess=None,
         position=recorded.position,
     )
     match event:
@@ -215,8 +221,11 @@ def _of_other(row: Case, event: LedgerEvent) -> Case:
     """Of any transaction but a withdrawal."""
     if isinstance(event, _ChangesNoOther):
         return row
+    if isinstance(event, TransactionResolved) and row.kind == "deposit":
+        return _concerned(replace(row, review_reason=None), event)
     if isinstance(event, EndsWait):
-        return _gone(row)
+        seen = isinstance(event, DepositConcernsReviewed)
+        return _gone(replace(row, reasons=()) if seen else row)
     if isinstance(event, DisputeOpened):
         return _contested(row, event)
     if isinstance(event, _OfCases) and not isinstance(event, ChangesCase):
@@ -227,8 +236,11 @@ def _of_other(row: Case, event: LedgerEvent) -> Case:
 def _further(row: Case, event: ChangesCase) -> Case:
     match event:
         case DepositCompleted(concerns=concerns):
-            concerned = replace(row, reasons=concerns)
-            return _waiting(concerned, DepositStatus.COMPLETED, event) if concerns else _gone(row)
+            return _concerned(replace(row, reasons=(*concerns, *row.reasons)), event)
+        case DepositExcessTracked(excess=excess):
+            exceeded = _exceeded(row, excess)
+            reviewed = row.waiting_as == DepositStatus.REVIEW
+            return exceeded if reviewed else _concerned(exceeded, event)
         case RefundApprovalAwaited(required=required):
             return _waiting(replace(row, required=required), RefundStatus.PENDING_APPROVAL, event)
         case DisputeEvidenceDue(due_at=due_at):
@@ -243,6 +255,24 @@ def _further(row: Case, event: ChangesCase) -> Case:
             return replace(row, proposed_target=event.target, proposed_by=event.person)
         case _:
             assert_never(event)
+
+
+def _exceeded(row: Case, excess: Money) -> Case:
+    """Whoever has looked at an excess has to look again when it grows."""
+    code, known_minor = Reason.MORE_OUT_THAN_IN.value, row.excess.amount if row.excess else 0
+    others = tuple(reason for reason in row.reasons if reason != code)
+    waits = excess.amount > known_minor or (excess.amount and code in row.reasons)
+    reasons = (*others, code) if waits else others
+    return replace(row, reasons=reasons, excess=excess if excess.amount else None)
+
+
+def _concerned(row: Case, event: LedgerEvent) -> Case:
+    """A deposit that is in no review waits while there are concerns to look at."""
+    if not row.reasons:
+        return _gone(row)
+    exceeds = Reason.MORE_OUT_THAN_IN in row.reasons
+    status = Reason.MORE_OUT_THAN_IN if exceeds else DepositStatus.COMPLETED
+    return row if row.waiting_as == status else _waiting(row, status, event)
 
 
 _WAITING = (W.UNDER_REVIEW, W.INFO_REQUIRED, W.HELD, W.REVIEW)

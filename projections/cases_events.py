@@ -21,7 +21,9 @@ from domain.events import (
     DepositCompleted,
     DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositExpired,
     DepositRefundTracked,
     DepositVoided,
@@ -100,6 +102,7 @@ ChangesNoCase = (
     | DepositExpired
     | DepositCancelled
     | DepositDisputeTracked
+    | DepositDisputeFundsTracked
     | DepositRefundTracked
     | WithdrawalScreeningStarted
     | WithdrawalProcessing
@@ -171,6 +174,7 @@ OfPayouts = (
 
 ChangesCase = (
     DepositCompleted
+    | DepositExcessTracked
     | RefundApprovalAwaited
     | DisputeEvidenceDue
     | DisputeFundsWithdrawn

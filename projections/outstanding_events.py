@@ -19,7 +19,9 @@ from domain.events import (
     DepositCompleted,
     DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositExpired,
     DepositRefundTracked,
     DepositVoided,
@@ -93,6 +95,8 @@ from domain.events import (
 SchedulesNothing = (
     DepositRefundTracked
     | DepositDisputeTracked
+    | DepositDisputeFundsTracked
+    | DepositExcessTracked
     | DepositConcernsReviewed
     | NoticeNoted
     | ResolutionProposed

@@ -1,7 +1,8 @@
 """Withdrawals queue: what waits for whom, since when, and why?
 
 Everything else that the same people end waits here too: reviews of any kind, refunds and
-adjustments to agree to, disputes to answer, deposits that a rule would have forbidden.
+adjustments to agree to, disputes to answer, deposits that a rule would have forbidden or of which
+more has gone out than came in.
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ CREATE TABLE cases (
     proposed_target text,                               -- how one person would end the review
     proposed_by     text,
     payout          jsonb,                              -- of a withdrawal: its legs
+    excess          jsonb,                              -- of a deposit: how much more out than in
     position        bigint      NOT NULL                -- of the last event that changed this
 ) WITH (fillfactor = 80);
 """
@@ -60,7 +62,7 @@ class WithdrawalQueue:
     """The read model."""
 
     name = "withdrawal_queue"
-    version = 3
+    version = 4
     tables = (CASES,)
     ddl = DDL
     indexes = INDEXES
@@ -87,7 +89,7 @@ WITHDRAWAL_QUEUE = WithdrawalQueue()
 
 # --- queries ------------------------------------------------------------------------------------
 
-_SELECT = f"SELECT {', '.join(CASES.columns)} FROM withdrawal_queue_v3.cases"
+_SELECT = f"SELECT {', '.join(CASES.columns)} FROM withdrawal_queue_v4.cases"
 
 _case = builder(Case)
 

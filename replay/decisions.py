@@ -21,7 +21,9 @@ from domain.events import (
     DepositCompleted,
     DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositExpired,
     DepositRefundTracked,
     DepositVoided,
@@ -157,6 +159,8 @@ NoDecision = (
     # Kept for other decisions to rest on.
     | DepositRefundTracked
     | DepositDisputeTracked
+    | DepositDisputeFundsTracked
+    | DepositExcessTracked
     | WithdrawalScored
     | WithdrawalScreeningStarted
     | WithdrawalInformationProvided

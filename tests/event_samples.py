@@ -193,6 +193,8 @@ SAMPLES: tuple[LedgerEvent, ...] = (
     e.DepositRefundTracked(**_HEADER, refund_id=OTHER_ID, amount=EUR, standing=Standing.OPEN),
     e.DepositConcernsReviewed(**_COMMANDED, person="ann", note="the player was told"),
     e.DepositDisputeTracked(**_HEADER, dispute_id=OTHER_ID, amount=EUR, standing=Standing.TAKEN),
+    e.DepositDisputeFundsTracked(**_HEADER, dispute_id=OTHER_ID, withdrawn=(EUR,)),
+    e.DepositExcessTracked(**_HEADER, excess=EUR),
     e.TransactionSubmitted(
         **_HEADER, reference=REFERENCE, attempt=2, provider="acme", poll_at=LATER
     ),

@@ -34,7 +34,9 @@ from domain.events.deposits import (
     DepositCompleted,
     DepositConcernsReviewed,
     DepositCreated,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositExpired,
     DepositRefundTracked,
     DepositVoided,
@@ -181,6 +183,8 @@ DepositEvent = (
     | DepositRefundTracked
     | DepositDisputeTracked
     | DepositConcernsReviewed
+    | DepositDisputeFundsTracked
+    | DepositExcessTracked
     | ProviderEvidence
 )
 
@@ -337,8 +341,10 @@ __all__ = [
     "DepositCompleted",
     "DepositConcernsReviewed",
     "DepositCreated",
+    "DepositDisputeFundsTracked",
     "DepositDisputeTracked",
     "DepositEvent",
+    "DepositExcessTracked",
     "DepositExpired",
     "DepositRefundTracked",
     "DepositVoided",

@@ -114,7 +114,7 @@ class DepositRefundTracked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepositConcernsReviewed(CommandedEvent):
-    """Somebody has looked at a late success that the rules would have forbidden."""
+    """Somebody has looked at what was to be looked at about the deposit."""
 
     person: str
     note: str
@@ -127,3 +127,20 @@ class DepositDisputeTracked(Event):
     dispute_id: UUID
     amount: Money
     standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositDisputeFundsTracked(Event):
+    """A dispute took money that the deposit had brought in, or gave it back."""
+
+    dispute_id: UUID
+    withdrawn: tuple[Money, ...]
+    """What it has taken and not given back, by currency; none where it has nothing of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositExcessTracked(Event):
+    """More has gone out for the deposit, by refunds and disputes, than came in, or no longer."""
+
+    excess: Money
+    """How much more; 0 where it is no longer so."""

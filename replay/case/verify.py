@@ -433,7 +433,8 @@ MOVES_NOTHING = frozenset(
     """
     DepositCreated DepositBlocked DepositAwaitingPlayer DepositAuthorised DepositVoided
     DepositExpired DepositCancelled DepositRefundTracked DepositDisputeTracked
-    DepositConcernsReviewed WithdrawalScored WithdrawalScreeningStarted WithdrawalScreened
+    DepositConcernsReviewed DepositDisputeFundsTracked DepositExcessTracked
+    WithdrawalScored WithdrawalScreeningStarted WithdrawalScreened
     WithdrawalApprovalGiven WithdrawalApproved WithdrawalInformationRequested
     WithdrawalInformationProvided WithdrawalHeld WithdrawalReleased WithdrawalQueued
     WithdrawalRecalled WithdrawalProcessing RefundApprovalAwaited RefundApproved ConversionQuoted

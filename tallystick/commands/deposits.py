@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.commands import Command
-from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit, review_concerns
+from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit
+from domain.deposit_concerns import review_concerns, with_excess
 from domain.deposit_reports import resolve_deposit
 from domain.errors import Reason
 from domain.events import (
@@ -108,7 +109,7 @@ class DepositCommands:
         return self._handling.change_by(deposit_id, Deposit, decide, command, caller)
 
     def review_concerns(self, deposit_id: UUID, note: str, caller: Caller) -> Written:
-        """Say that a late success which the rules would have forbidden has been looked at.
+        """Say that what there is to be looked at about a deposit has been.
 
         Raises:
             TransactionNotFound, InvalidTransition, EvidenceMissing, CommandReused, VersionChanged.
@@ -135,7 +136,8 @@ class DepositCommands:
             event = resolve_deposit(state, command, target=target, note=note)
             if event is None:
                 return None
-            return Drafted(events=(event, *first_use(self._handling, state, event, command)))
+            decided = with_excess(state, (event,), command)
+            return Drafted(events=(*decided, *first_use(self._handling, state, event, command)))
 
         return self._handling.change_by(deposit_id, Deposit, decide, command, caller)
 

@@ -14,6 +14,7 @@ from domain.commands import Command
 from domain.conversion import Conversion, ConversionStatus
 from domain.conversion_reports import hear_conversion
 from domain.deposit import Deposit, DepositStatus
+from domain.deposit_concerns import with_excess
 from domain.deposit_reports import hear_deposit
 from domain.dispute import Dispute, dispute_stream
 from domain.dispute_reports import hear_dispute
@@ -123,12 +124,14 @@ class Inbox:
             command = self._handling.unattended(
                 f"provider:{received.provider}", dispute_id, version
             )
+            own_id = state.deposit_id if state else deposit_id
             events = hear_dispute(
                 state,
                 command,
                 report,
                 dispute_id=dispute_id,
                 deposit=self._handling.deposit(deposit_id),
+                own=self._handling.deposit(own_id) if own_id != deposit_id else None,
             )
             return Drafted.of(events)
 
@@ -165,7 +168,10 @@ class Inbox:
                 )
                 if heard is None:
                     return ()
-                return heard, *first_use(self._handling, state, heard, command)
+                return (
+                    *with_excess(state, (heard,), command),
+                    *first_use(self._handling, state, heard, command),
+                )
             case Withdrawal():
                 return hear_withdrawal(
                     state,

@@ -14,7 +14,9 @@ from domain.dispute_reports import hear_dispute
 from domain.errors import Reason
 from domain.events import (
     DepositCompleted,
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositRefundTracked,
     DisputeEvent,
     LedgerEvent,
@@ -41,6 +43,7 @@ from tallystick.population.person import Instrument, Person
 from tallystick.population.world import DAY, Script
 
 DISPATCHER: Final = "system:dispatcher"
+_TOLD_BY_DISPUTES: Final = DepositDisputeTracked | DepositDisputeFundsTracked | DepositExcessTracked
 HOLDERS_CHECKED: Final = 0.22
 """How many of the providers' answers name the holder."""
 _REFUNDED_BY: Final = (("finance",),)
@@ -209,7 +212,7 @@ def _told(
     """Append what a refund is about, and what its deposit is told."""
     me.world.append(events)
     for event in events:
-        if isinstance(event, DepositRefundTracked):
+        if isinstance(event, DepositRefundTracked | DepositExcessTracked):
             deposit = evolve_deposit(deposit, event)
         elif isinstance(event, RefundEvent):
             refund = evolve_refund(refund, event)
@@ -272,7 +275,7 @@ def _heard(
     events = hear_dispute(state, command, report, dispute_id=dispute_id, deposit=deposit)
     me.world.append(events)
     for event in events:
-        if isinstance(event, DepositDisputeTracked):
+        if isinstance(event, _TOLD_BY_DISPUTES):
             deposit = evolve_deposit(deposit, event)
         elif isinstance(event, DisputeEvent):
             state = evolve_dispute(state, event)

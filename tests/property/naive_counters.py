@@ -191,17 +191,26 @@ class NaiveClaims:
     def __init__(self) -> None:
         self.captured: dict[str, dict[str, Any] | None] = {}
         """By deposit: what was credited."""
+        self.currency: dict[str, str] = {}
+        """By deposit: what it was asked for in."""
         self.refunds: dict[str, dict[str, Any]] = {}
         """By refund: its deposit, what it has or may have taken, in minor units."""
         self.tracked: dict[tuple[str, str], tuple[int, str]] = {}
         """By deposit and refund or dispute: the deposit's own record, amount and standing."""
         self.disputes: dict[str, dict[str, tuple[int, str]]] = {}
         self.to_settle: set[str] = set()
+        self.taken: dict[str, dict[str, dict[str, int]]] = {}
+        """By deposit, dispute and currency: what the provider took, less what it gave back."""
+        self.disputed: dict[str, str] = {}
+        """By dispute: the deposit it is about."""
+        self.excess: dict[str, int] = {}
+        """By deposit: how much more has gone out than came in, as the deposit says."""
 
     def take(self, stream: str, topic: str, event: dict[str, Any]) -> None:
         """The next event of the log."""
         if topic == "DepositCreated":
             self.captured[stream] = None
+            self.currency[stream] = event["amount"]["currency"]
         elif topic == "DepositCompleted":
             self.captured[stream] = event["settled"]
         elif topic == "TransactionResolved" and stream in self.captured:
@@ -214,6 +223,15 @@ class NaiveClaims:
         elif topic == "DepositDisputeTracked":
             of_deposit = self.disputes.setdefault(stream, {})
             of_deposit[event["dispute_id"]] = (event["amount"]["amount"], event["standing"])
+        elif topic == "DepositExcessTracked":
+            self.excess[stream] = event["excess"]["amount"]
+        elif topic == "DisputeOpened":
+            self.disputed[stream] = event["deposit_id"]
+        elif topic in ("DisputeFundsWithdrawn", "DisputeFundsReinstated"):
+            of_deposit = self.taken.setdefault(self.disputed[stream], {})
+            net, money = of_deposit.setdefault(stream, {}), event["amount"]
+            sign = 1 if topic == "DisputeFundsWithdrawn" else -1
+            net[money["currency"]] = net.get(money["currency"], 0) + sign * money["amount"]
         elif topic == "RefundRequested" or stream in self.refunds:
             self._of_refund(stream, topic, event)
 
@@ -227,6 +245,23 @@ class NaiveClaims:
             assert claimed == expected, f"deposit and refund disagree about {stream}"
             assert refund["taken"] == (standing == "taken"), f"standing of refund {stream}"
         self.to_settle.clear()
+        for deposit in self.captured:
+            found = self.excess.get(deposit, 0)
+            assert found == max(0, self.out_minor(deposit)), f"what has gone out of {deposit}"
+
+    def out_minor(self, deposit: str) -> int:
+        """What refunds and disputes took to the player, less what came in."""
+        captured = self.captured[deposit] or {"amount": 0, "currency": ""}
+        in_minor = captured["amount"]
+        out = sum(
+            r["gone"] for r in self.refunds.values() if r["deposit_id"] == deposit and r["taken"]
+        )
+        for net in self.taken.get(deposit, {}).values():
+            for code, minor in net.items():
+                # What is in another currency counts as everything.
+                own = code == (captured["currency"] or self.currency[deposit])
+                out += (minor if own else in_minor) if minor > 0 else 0
+        return int(out) - int(in_minor)
 
     def _of_refund(self, stream: str, topic: str, event: dict[str, Any]) -> None:
         if topic == "RefundRequested":

@@ -1,9 +1,12 @@
-"""Refunds of one deposit, in any order and whatever the provider reports.
+"""Refunds and disputes of one deposit, in any order and whatever the provider reports.
 
 The books, the instrument's counter and the deposit's claims tell the same story at every step,
-and refunds together never take more of the player's money than the deposit captured.
+and refunds together never take more of the player's money than the deposit captured. Where more
+has gone out than came in all the same, the queue says by how much until somebody has looked.
 """
 
+from collections import Counter
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -13,22 +16,40 @@ from domain.accounts import available, clearing, reserved, suspense
 from domain.claims import Claim
 from domain.counters import instrument_counter
 from domain.deposit import Deposit
-from domain.errors import DisputeOpen, NotRefundable, RefundExceedsCapture
-from domain.events import DepositDisputeTracked, LedgerEvent, TransactionSubmitted
+from domain.deposit_concerns import review_concerns, with_excess
+from domain.dispute import Dispute, accept_dispute, dispute_stream, fold_dispute
+from domain.dispute_reports import hear_dispute
+from domain.errors import DisputeOpen, InvalidTransition, NotRefundable, RefundExceedsCapture
+from domain.events import (
+    DisputeFundsReinstated,
+    DisputeFundsWithdrawn,
+    LedgerEvent,
+    RefundReversed,
+    RefundSucceeded,
+    TransactionResolved,
+    TransactionSubmitted,
+)
 from domain.money import Money
-from domain.outcomes import Outcome, Source, Standing
+from domain.outcomes import DisputeNews, DisputeStage, Outcome, Source, Standing
 from domain.postings import postings
 from domain.refund import Refund, RefundStatus
+from projections.cases import CASES, Case
+from projections.compare import fold_all
+from projections.withdrawal_queue import WITHDRAWAL_QUEUE
+from tests.event_sequences import recorded
 from tests.scenario import (
     PLAYER_ID,
     PROVIDER_NAME,
+    TRANSACTION,
     as_events,
+    by,
     command,
     deposit_in,
     hear_of_deposit,
     heard,
     resolve_as,
 )
+from tests.scenario_dispute import told
 from tests.scenario_refund import (
     GivenRefund,
     approve,
@@ -46,11 +67,66 @@ from tests.scenario_refund import (
 CAPTURED = Money(1_000, "EUR")
 AVAILABLE = available(PLAYER_ID, "EUR")
 RESERVED = reserved(PLAYER_ID, "EUR")
-DISPUTE = UUID(int=99)
+CLEARING = clearing(PROVIDER_NAME, "EUR")
+DISPUTES = [dispute_stream(PROVIDER_NAME, f"dp-{number}") for number in (1, 2)]
 
 _REFUND = st.integers(min_value=1, max_value=4)
 _MINOR = st.sampled_from([1, 300, 500, 999, 1_000, 1_001])
+_CONTESTED = st.none() | st.builds(
+    Money, st.sampled_from([300, 700, 1_000, 1_500]), st.sampled_from(["EUR"] * 5 + ["USD"])
+)
+_STAGES = st.sampled_from([DisputeStage.CHARGEBACK] * 3 + [DisputeStage.ARBITRATION])
+_MONEY_NEWS = [DisputeNews.FUNDS_WITHDRAWN, DisputeNews.FUNDS_REINSTATED]
+_VERDICTS = [DisputeNews.WON, DisputeNews.WITHDRAWN, DisputeNews.LOST]
+_NEWS = st.sampled_from([*DisputeNews, *_MONEY_NEWS, *_MONEY_NEWS, *_VERDICTS])
 _TOLD = st.none() | st.builds(Money, st.sampled_from([300, 500, 1_000, 1_001]), st.just("EUR"))
+
+
+class Gone:
+    """What came in for the deposit and what went out, in plain integers.
+
+    It is told by refunds and disputes alone: what the deposit knows of them is not looked at.
+    """
+
+    def __init__(self, history: tuple[LedgerEvent, ...]) -> None:
+        self.in_minor = CAPTURED.amount
+        self.refunded: Counter[UUID] = Counter()
+        self.disputed: dict[UUID, Counter[str]] = {stream: Counter() for stream in DISPUTES}
+        for event in history:
+            self._take(event, event.originator_id)
+
+    def _take(self, event: LedgerEvent, stream: UUID) -> None:
+        match event:
+            case RefundSucceeded():
+                self.refunded[stream] = event.amount.amount
+            case RefundReversed():
+                self.refunded[stream] = 0
+            case TransactionResolved(target=target) if stream == TRANSACTION:
+                self.in_minor = CAPTURED.amount if target == "completed" else 0
+            case TransactionResolved(target="failed"):
+                self.refunded[stream] = 0
+            case TransactionResolved(moves=moves):
+                paid = [m.money.amount for m in moves if m.target == CLEARING]
+                self.refunded[stream] = sum(paid) or self.refunded[stream]
+            case DisputeFundsWithdrawn(amount=amount):
+                self.disputed[stream][amount.currency] += amount.amount
+            case DisputeFundsReinstated(amount=amount):
+                self.disputed[stream][amount.currency] -= amount.amount
+
+    @property
+    def excess_minor(self) -> int:
+        """How much more went out; what is of another currency counts as everything."""
+        out_minor = self.refunded.total()
+        for net in self.disputed.values():
+            for currency, minor in net.items():
+                if minor > 0:
+                    out_minor += minor if currency == "EUR" else self.in_minor
+        return max(0, out_minor - self.in_minor)
+
+    @property
+    def is_somewhere_else(self) -> bool:
+        """A dispute has money of another currency: nobody can say how much that is here."""
+        return any(net["USD"] > 0 for net in self.disputed.values())
 
 
 class RefundsOfOneDeposit(RuleBasedStateMachine):
@@ -60,6 +136,9 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
         super().__init__()
         self.history = deposit_in("completed", CAPTURED).history
         self.seeded_minor = 0
+        self.excess_minor = 0
+        self.to_be_looked_at = False
+        """The excess has grown since somebody looked."""
 
     @initialize(seeded_minor=st.sampled_from([0, 700, 5_000]))
     def other_money(self, seeded_minor: int) -> None:
@@ -79,6 +158,11 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
                 sums[currency] = sums.get(currency, 0) + posting.amount_minor
             assert not any(sums.values()), event
         self.history += tuple(events)
+        before_minor, self.excess_minor = self.excess_minor, Gone(self.history).excess_minor
+        if self.excess_minor > before_minor:
+            self.to_be_looked_at = True
+        elif self.excess_minor == 0:
+            self.to_be_looked_at = False
 
     def decide(self, number: int, decision: object, *args: object, **kwargs: object) -> None:
         """Let it be decided about a refund that there is; a refusal is nothing."""
@@ -96,6 +180,34 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
     @property
     def deposit(self) -> Deposit:
         return GivenRefund(self.history).deposit
+
+    @property
+    def case(self) -> Case:
+        """The deposit's, in the queue."""
+        return fold_all(WITHDRAWAL_QUEUE, recorded(self.history))[CASES][TRANSACTION]
+
+    def dispute(self, number: int) -> Dispute | None:
+        stream = DISPUTES[number]
+        return fold_dispute(None, [e for e in self.history if e.originator_id == stream])
+
+    @property
+    def contested(self) -> bool:
+        """A dispute has not ended, or nobody can say how."""
+        known = [state for state in map(self.dispute, range(len(DISPUTES))) if state]
+        return any(s.contradicted or s.status.standing is Standing.OPEN for s in known)
+
+    def may_go_back(self, minor: int) -> bool:
+        """Whether, by all that is in the log, this would not be refunded twice."""
+        gone = Gone(self.history)
+        under_way = sum(r.amount.amount for r in self.refunds.values() if r.reserved)
+        out_minor = gone.refunded.total() + sum(
+            max(0, net["EUR"]) for net in gone.disputed.values()
+        )
+        return (
+            not self.contested
+            and not gone.is_somewhere_else
+            and out_minor + under_way + minor <= gone.in_minor
+        )
 
     @property
     def refunds(self) -> dict[int, Refund]:
@@ -121,6 +233,7 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
         except (NotRefundable, RefundExceedsCapture, DisputeOpen):
             return
         new = asked.history[before:]
+        assert self.may_go_back(asked.refund.amount.amount)
         if self.balance_minor(AVAILABLE) + balances(new).get(AVAILABLE, 0) >= 0:
             self.append(new)
             if sent:
@@ -133,7 +246,7 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
 
     @rule(number=_REFUND)
     def send(self, number: int) -> None:
-        allowed = not self.deposit.has_open_dispute and self.deposit.unclaimed_minor >= 0
+        allowed = self.may_go_back(0)  # its own amount is reserved, and under way
         before = len(self.history)
         self.decide(number, submit)
         sent = [e for e in self.history[before:] if isinstance(e, TransactionSubmitted)]
@@ -161,20 +274,42 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
         self.decide(number, resolve, "ann", ending)
         self.decide(number, resolve, "ben", ending)
 
-    @precondition(lambda self: len(self.refunds) > 1)
-    @rule(standing=st.sampled_from([*Standing, Standing.RELEASED]), minor=_MINOR)
-    def dispute(self, standing: Standing, minor: int) -> None:
-        if self.deposit.disputes.get(DISPUTE) == Claim(
-            amount=Money(minor, "EUR"), standing=standing
-        ):
+    @rule(
+        number=st.sampled_from([0, 0, 1]),
+        news=st.lists(_NEWS, min_size=1, max_size=3),
+        stage=_STAGES,
+        amount=_CONTESTED,
+    )
+    def hear_of_a_dispute(
+        self, number: int, news: list[DisputeNews], stage: DisputeStage, amount: Money | None
+    ) -> None:
+        for each in news:
+            events = hear_dispute(
+                self.dispute(number),
+                command("provider:acme"),
+                replace(told(each, stage, amount=amount), dispute_reference=f"dp-{number + 1}"),
+                dispute_id=DISPUTES[number],
+                deposit=self.deposit,
+            )
+            self.append(events)
+
+    @rule(number=st.sampled_from([0, 1]))
+    def give_in(self, number: int) -> None:
+        state = self.dispute(number)
+        if state is not None and state.status.waits_for_us:
+            self.append(accept_dispute(state, by("ann"), deposit=self.deposit, note="fraud"))
+
+    @rule()
+    def look_at_what_is_of_concern(self) -> None:
+        waits = self.case.waiting_as == "more_out_than_in"
+        try:
+            seen = review_concerns(self.deposit, by("ann"), note="claimed back")
+        except InvalidTransition:
+            assert not waits
             return
-        tracked = DepositDisputeTracked(
-            **command().header(self.deposit.id, self.deposit.version + 1),
-            dispute_id=DISPUTE,
-            amount=Money(minor, "EUR"),
-            standing=standing,
-        )
-        self.append((tracked,))
+        assert waits
+        self.to_be_looked_at = False
+        self.append(as_events(seen))
 
     @precondition(lambda self: len(self.refunds) > 2)
     @rule(outcome=st.sampled_from(["declined", "succeeded"]))
@@ -182,7 +317,7 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
         event = hear_of_deposit(
             self.deposit, heard(outcome), available_minor=self.balance_minor(AVAILABLE)
         )
-        self.append(as_events(event))
+        self.append(with_excess(self.deposit, as_events(event), command()))
 
     @precondition(lambda self: self.deposit.status == "review")
     @rule(ending=st.sampled_from(["completed", "failed"]))
@@ -192,7 +327,8 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
                 proposal = self.deposit.proposal
                 if proposal and (proposal.person, proposal.target) == (person, ending):
                     continue
-                self.append(as_events(resolve_as(self.deposit, person, ending)))
+                decided = as_events(resolve_as(self.deposit, person, ending))
+                self.append(with_excess(self.deposit, decided, command()))
 
     # --- what always holds
 
@@ -208,11 +344,12 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
         assert self.balance_minor(RESERVED) == by_refunds + by_review
 
     @invariant()
-    def the_provider_has_what_was_captured_less_what_was_refunded(self) -> None:
+    def the_provider_has_what_was_captured_less_what_was_refunded_or_disputed(self) -> None:
         captured = self.deposit.captured.amount if self.deposit.captured else 0
         paid = sum(r.paid.amount for r in self.refunds.values() if r.paid)
-        cleared = -balances(self.history).get(clearing(PROVIDER_NAME, "EUR"), 0)
-        assert cleared == captured - paid
+        taken = sum(net["EUR"] for net in Gone(self.history).disputed.values())
+        cleared = -balances(self.history).get(CLEARING, 0)
+        assert cleared == captured - paid - taken
 
     @invariant()
     def the_house_has_paid_what_the_refunds_say_it_has(self) -> None:
@@ -228,6 +365,7 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
             for r in self.refunds.values()
         )
         counter = instrument_counter(PLAYER_ID, "card-1", "EUR")
+        gone += sum(net["EUR"] for net in Gone(self.history).disputed.values())
         assert counted(self.history).get(counter, 0) == captured - gone
 
     @invariant()
@@ -250,6 +388,16 @@ class RefundsOfOneDeposit(RuleBasedStateMachine):
         )
         assert ours <= CAPTURED.amount
         assert 0 <= self.deposit.refundable_minor <= CAPTURED.amount
+
+    @invariant()
+    def whatever_has_gone_out_beyond_what_came_in_waits_until_somebody_has_looked(self) -> None:
+        case = self.case
+        assert (case.excess.amount if case.excess else 0) == self.excess_minor
+        assert self.deposit.excess == case.excess
+        if self.deposit.status == "review":
+            assert case.waiting_as == "review"
+        else:
+            assert case.waiting_as == ("more_out_than_in" if self.to_be_looked_at else None)
 
     @invariant()
     def the_deposits_status_follows_from_its_refunds(self) -> None:

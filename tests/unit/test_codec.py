@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "events.jsonl"
 STABLE_TOPICS_TEXT = """
 DepositCreated DepositBlocked DepositAwaitingPlayer DepositAuthorised DepositCompleted
 DepositVoided DepositExpired DepositCancelled DepositRefundTracked DepositDisputeTracked
-DepositConcernsReviewed
+DepositConcernsReviewed DepositDisputeFundsTracked DepositExcessTracked
 TransactionSubmitted TransactionPending TransactionUnknown TransactionFailed NoticeNoted
 ReviewOpened ResolutionProposed TransactionResolved WithdrawalRequested WithdrawalAmended
 WithdrawalScored WithdrawalScreeningStarted WithdrawalScreened WithdrawalApprovalGiven

@@ -15,9 +15,9 @@ from domain.deposit import (
     DepositStatus,
     cancel_deposit,
     evolve_deposit,
-    review_concerns,
     submit_deposit,
 )
+from domain.deposit_concerns import review_concerns
 from domain.deposit_reports import DEPOSIT_TARGETS, resolve_deposit
 from domain.errors import CommandReused, EvidenceMissing, InvalidTransition, Reason, SelfApproval
 from domain.events import (

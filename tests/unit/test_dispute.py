@@ -169,12 +169,18 @@ FOLLOWS = {
 MONEY = (DisputeNews.FUNDS_WITHDRAWN, DisputeNews.FUNDS_REINSTATED)
 
 
+def standing_of(case: Case) -> Standing:
+    """How disputes of that status stand, where nothing is contradicted and no money is gone."""
+    return case.state.status.standing
+
+
 @pytest.mark.parametrize(("status", "news", "expected"), cells(REPORTS))
 def test_every_report_in_every_state(status: str, news: str, expected: str) -> None:
     before = dispute_in(status)
     decided = before.when(hearing(told(news)))
     if expected in NOTED:
-        after = decided.then(DisputeNewsNoted, disposition=NOTED[expected])
+        tracked = (DepositDisputeTracked,) if expected == "~contra" else ()
+        after = decided.then(DisputeNewsNoted, *tracked, disposition=NOTED[expected])
         assert after.state.status == status
     else:
         after = decided.case
@@ -183,6 +189,7 @@ def test_every_report_in_every_state(status: str, news: str, expected: str) -> N
         assert after.state.status == status_after
     assert after.state.contradicted == (expected == "~contra")
     assert after.deposit.disputes[DISPUTE].standing is after.state.standing
+    assert after.state.standing is (Standing.OPEN if expected == "~contra" else standing_of(after))
     assert totals(after.log) == totals(before.log)
 
 

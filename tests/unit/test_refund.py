@@ -753,11 +753,13 @@ def test_the_resolution_table_is_complete() -> None:
     ]
 
 
-@pytest.mark.parametrize("review", ["failed", "more"])
-def test_what_the_house_paid_goes_back_to_the_house(review: str) -> None:
+@pytest.mark.parametrize(("review", "more"), [("failed", ()), ("more", (DepositExcessTracked,))])
+def test_what_the_house_paid_goes_back_to_the_house(
+    review: str, more: tuple[type[DepositExcessTracked], ...]
+) -> None:
     ended = judged(REVIEWS[review](), "succeeded")
     returned = heard_back("returned", amount=ended.refund.paid)
-    back = ended.when(hear_of_refund, returned).then(RefundReversed, DepositRefundTracked)
+    back = ended.when(hear_of_refund, returned).then(RefundReversed, DepositRefundTracked, *more)
     assert balances(back.history) == {AVAILABLE: AMOUNT.amount, CLEARING: -AMOUNT.amount}
 
 

@@ -12,9 +12,9 @@ from domain.deposit import (
     DepositStatus,
     cancel_deposit,
     create_deposit,
-    review_concerns,
     submit_deposit,
 )
+from domain.deposit_concerns import review_concerns
 from domain.deposit_reports import DEPOSIT_TARGETS, hear_deposit, resolve_deposit
 from domain.dispute_reports import hear_dispute
 from domain.errors import Reason
@@ -100,7 +100,7 @@ def _claims(state: Deposit) -> Iterator[Decision]:
         for outcome in (Outcome.SUCCEEDED, Outcome.DECLINED, Outcome.RETURNED):
             said = Evidence(source=Source.NOTICE, outcome=outcome, reference="")
             yield partial(hear_refund, refund, command(), said, deposit=state, provider=PROVIDER)
-    for news in (DisputeNews.OPENED, DisputeNews.LOST):
+    for news in (DisputeNews.OPENED, DisputeNews.LOST, DisputeNews.FUNDS_WITHDRAWN):
         report = DisputeReport(
             source=Source.NOTICE,
             news=news,
