@@ -220,3 +220,18 @@ def test_a_refund_that_its_deposit_does_not_know_of_is_found() -> None:
     take(books, [REFUNDED])
     with pytest.raises(AssertionError, match="standing"):
         books.settle()
+
+
+def test_what_went_out_twice_without_a_word_is_found() -> None:
+    books = NaiveBooks()
+    take(
+        books,
+        [*BEGUN, REFUND, REFUNDED, said("DepositRefundTracked", "s", **OPEN, standing="taken")],
+    )
+    books.settle()
+    take(books, [said("DisputeOpened", "d", deposit_id="s")])
+    take(books, [said("DisputeFundsWithdrawn", "d", report={"stage": "chargeback"})])
+    with pytest.raises(AssertionError, match="gone out"):
+        books.settle()
+    take(books, [said("DepositExcessTracked", "s", excess=EUR_5)])
+    books.settle()

@@ -29,6 +29,7 @@ from domain.events import (
     DepositConcernsReviewed,
     DepositCreated,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DepositExpired,
     DepositVoided,
     NoticeNoted,
@@ -829,6 +830,47 @@ def test_a_late_success_that_the_rules_forbid_is_looked_at_once() -> None:
     deposit_in("completed").when(review_concerns, by("ben"), note="x").then_refused(
         InvalidTransition
     )
+
+
+def _exceeded(history: Given, minor: int) -> Given:
+    event = DepositExcessTracked(
+        **command().header(TRANSACTION, len(history.history) + 1), excess=Money(minor, "EUR")
+    )
+    return Given((*history.history, event))
+
+
+@pytest.mark.parametrize("status", DepositStatus)
+def test_an_excess_is_looked_at_in_every_state_once_no_review_is_open(
+    status: DepositStatus,
+) -> None:
+    decided = _exceeded(deposit_in(status), 100).when(review_concerns, by("ann"), note="seen")
+    if status is DepositStatus.REVIEW:
+        decided.then_refused(InvalidTransition)
+    else:
+        state = decided.then(DepositConcernsReviewed).state
+        assert (state.concerns, state.concerns_reviewed) == (("more_out_than_in",), True)
+        assert state.status is status
+
+
+def test_an_excess_is_looked_at_anew_when_it_grows_and_not_when_it_shrinks() -> None:
+    seen = _exceeded(deposit_in("completed"), 100).when(review_concerns, by("ann"), note="seen")
+    history = seen.then(DepositConcernsReviewed)
+    less = _exceeded(history, 40)
+    assert (less.state.excess, less.state.concerns_reviewed) == (Money(40, "EUR"), True)
+    more = _exceeded(less, 41)
+    assert (more.state.excess, more.state.concerns_reviewed) == (Money(41, "EUR"), False)
+    none = _exceeded(more, 0).state
+    assert (none.excess, none.concerns, none.unreviewed) == (None, (), frozenset())
+
+
+def test_an_excess_that_is_gone_leaves_other_concerns_to_look_at() -> None:
+    late = deposit_in("expired").when(
+        hear_of_deposit, heard("succeeded"), concerns=(Reason.LIMIT_EXCEEDED,)
+    )
+    gone = _exceeded(_exceeded(late.then(DepositCompleted), 100), 0)
+    assert gone.state.concerns == (Reason.LIMIT_EXCEEDED,)
+    assert not gone.state.concerns_reviewed
+    gone.when(review_concerns, by("ann"), note="seen").then(DepositConcernsReviewed)
 
 
 def test_looking_at_concerns_needs_a_note() -> None:

@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from domain.claims import Claim
+from domain.deposit_concerns import with_excess
 from domain.dispute import (
     STAGES,
     DisputeStatus,
@@ -21,7 +23,9 @@ from domain.dispute import (
 from domain.dispute_reports import hear_dispute
 from domain.errors import CommandReused, EvidenceMissing, InvalidTransition
 from domain.events import (
+    DepositDisputeFundsTracked,
     DepositDisputeTracked,
+    DepositExcessTracked,
     DisputeAccepted,
     DisputeAcknowledged,
     DisputeAnswerDelayed,
@@ -511,6 +515,69 @@ def test_money_in_another_currency_is_booked_as_it_is_and_counts_for_no_instrume
     assert case.state.amount == AMOUNT
 
 
+def test_what_a_dispute_has_taken_stays_its_claim_whatever_the_provider_says_of_it() -> None:
+    case = dispute_in("opened").heard(told("funds_withdrawn", amount=AMOUNT))
+    decided = case.when(hearing(told("won")))
+    case = decided.then(DisputeWon, DepositDisputeTracked)
+    assert case.deposit.disputes[DISPUTE] == Claim(amount=AMOUNT, standing=Standing.TAKEN)
+    part = case.when(hearing(told("funds_reinstated", amount=HALF)))
+    case = part.then(DisputeFundsReinstated, DepositDisputeTracked, DepositDisputeFundsTracked)
+    assert case.deposit.disputes[DISPUTE] == Claim(amount=HALF, standing=Standing.TAKEN)
+    assert case.deposit.withdrawn[DISPUTE] == (HALF,)
+    assert case.deposit.refundable_minor == HALF.amount
+    assert case.deposit.excess is None
+
+
+def test_more_than_was_contested_is_claimed_where_more_was_taken() -> None:
+    case = undisputed().heard(told("lost", amount=HALF), told("funds_withdrawn", amount=AMOUNT))
+    assert case.deposit.disputes[DISPUTE] == Claim(amount=AMOUNT, standing=Standing.TAKEN)
+    assert case.deposit.refundable_minor == 0
+
+
+def test_money_taken_at_two_stages_is_more_than_came_in() -> None:
+    case = dispute_in("lost").heard(told("funds_withdrawn", amount=AMOUNT))
+    again = case.when(hearing(told("funds_withdrawn", "arbitration", amount=AMOUNT)))
+    case = again.then(
+        DisputeOpened,
+        DisputeFundsWithdrawn,
+        DepositDisputeTracked,
+        DepositDisputeFundsTracked,
+        DepositExcessTracked,
+    )
+    assert case.deposit.excess == AMOUNT
+    assert case.deposit.concerns == ("more_out_than_in",)
+    gone = case.heard(told("funds_reinstated", "arbitration", amount=AMOUNT)).deposit
+    assert (gone.excess, gone.concerns, gone.concerns_reviewed) == (None, (), False)
+
+
+def test_money_taken_in_another_currency_is_everything_that_came_in() -> None:
+    case = dispute_in("won").heard(told("funds_withdrawn", amount=DOLLARS))
+    assert case.deposit.withdrawn[DISPUTE] == (DOLLARS,)
+    assert case.deposit.disputes[DISPUTE] == Claim(amount=AMOUNT, standing=Standing.TAKEN)
+    assert case.deposit.excess is None
+    euros = case.heard(told("funds_reinstated", amount=AMOUNT))
+    assert euros.state.funds_withdrawn  # nobody can say whether that was all of it
+    dollars = case.heard(told("funds_reinstated", amount=DOLLARS))
+    assert not dollars.state.funds_withdrawn
+    assert dollars.deposit.refundable_minor == AMOUNT.amount
+
+
+def test_a_dispute_of_a_deposit_not_known_to_be_paid_is_an_excess_until_it_is() -> None:
+    case = Case(undisputed().log[:-1]).heard(told("funds_withdrawn", amount=AMOUNT))
+    assert case.deposit.excess == AMOUNT
+    paid = replace(undisputed().log[-1], originator_version=case.deposit.version + 1)
+    completed, excess = with_excess(case.deposit, (paid,), command())
+    assert completed == paid
+    assert excess == DepositExcessTracked(
+        originator_id=TRANSACTION,
+        originator_version=paid.originator_version + 1,
+        occurred_at=excess.occurred_at,
+        actor=excess.actor,
+        command_id=excess.command_id,
+        excess=Money(0, "EUR"),
+    )
+
+
 def test_a_deposit_without_an_instrument_counts_for_none() -> None:
     case = undisputed(instrument=None).heard(told("funds_withdrawn", amount=HALF))
     assert INSTRUMENT not in totals(case.log)
@@ -575,6 +642,14 @@ def test_a_dispute_of_another_deposit_is_a_contradiction() -> None:
     state = evolve_dispute(case.state, noted)
     assert (state.status, state.amount) == (DisputeStatus.UNDER_REVIEW, AMOUNT)
     assert state.contradicted
+    assert case.deposit.id != other.id
+    told_too = hear_dispute(
+        *(case.state, command(), told("lost", amount=HALF)),
+        dispute_id=DISPUTE,
+        deposit=other,
+        own=dispute_in("won").deposit,
+    )
+    assert [type(event) for event in told_too] == [DisputeNewsNoted, DepositDisputeTracked]
 
 
 def test_a_decision_about_another_deposit_is_a_mistake() -> None:

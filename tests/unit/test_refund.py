@@ -22,6 +22,7 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.events import (
+    DepositExcessTracked,
     DepositRefundTracked,
     NoticeNoted,
     RefundApprovalAwaited,
@@ -807,6 +808,20 @@ def test_a_refund_paid_after_all_stops_the_one_requested_in_its_place() -> None:
     stopped = paid.and_refund(other).go_on(submit)
     assert stopped.refund.status is RefundStatus.CANCELLED
     assert stopped.deposit.refundable_minor == 0
+
+
+def test_two_refunds_of_the_same_money_are_an_excess_until_one_comes_back() -> None:
+    other = UUID(int=9)
+    second = refund_sent(of=refund_in("failed"), refund_id=other)
+    second = second.go_on(hear_of_refund, heard_back("succeeded", transaction=other))
+    assert second.deposit.excess is None
+    first = second.and_refund(REFUND).go_on(hear_of_refund, heard_back("succeeded"))
+    assert first.deposit.excess is None  # nobody can say yet
+    paid = first.go_on(resolve, "ann", "succeeded").when(resolve, "ben", "succeeded")
+    both = paid.then(TransactionResolved, DepositRefundTracked, DepositExcessTracked)
+    assert both.deposit.excess == AMOUNT
+    back = both.and_refund(other).go_on(hear_of_refund, heard_back("returned", transaction=other))
+    assert back.deposit.excess is None
 
 
 def test_rule_8_two_people_with_evidence_and_a_listed_target() -> None:
