@@ -99,6 +99,10 @@ class PlayerShown(Shown):
     excluded_until: Instant | None = Field(
         description="Null while excluded: until somebody ends it.", examples=[None]
     )
+    excluded_at_least_until: Instant | None = Field(
+        description="Nobody ends the exclusion before. Null while excluded: any time will do.",
+        examples=[None],
+    )
     on_hold: bool = Field(description="No payout may leave: there is a hold.", examples=[False])
     holds: list[HoldWord] = Field(
         description="Who may lift one depends on its kind.", examples=[[]]
@@ -121,6 +125,7 @@ class PlayerShown(Shown):
             time_zone=player.time_zone,
             excluded=excluded,
             excluded_until=player.excluded_until if excluded else None,
+            excluded_at_least_until=player.excluded_at_least_until if excluded else None,
             on_hold=player.on_hold,
             holds=sorted(kind.value for kind in player.holds),
             limits=LimitShown.all_of(player, now),

@@ -117,7 +117,8 @@ def exclude_player(
 ) -> PlayerShown:
     """Exclude a player from deposits. Withdrawals stay possible.
 
-    With an `until` it ends by itself then, and nobody can end or shorten it before.
+    With an `until` it ends by itself then, and nobody can end or shorten it before, not even once
+    it was made to have no end.
     """
     player = services.players.exclude(
         player_id, excluded=True, reason=body.reason, until=body.until, caller=caller

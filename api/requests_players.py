@@ -69,7 +69,8 @@ class ExclusionBody(ReasonBody):
 
     until: Annotated[When, AfterValidator(_in_utc)] | None = Field(
         default=None,
-        description="Neither ended nor shortened before; null: until somebody ends it.",
+        description="Neither ended nor shortened before; null: until somebody ends it, though not"
+        " before the time it was set for.",
         examples=["2027-05-03T14:00:00Z"],
     )
 

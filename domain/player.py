@@ -92,6 +92,9 @@ class Player:
     """The bare flag, as last recorded; `is_excluded` also looks at the clock."""
     excluded_until: datetime | None = None
     """None while excluded: until somebody ends it."""
+    excluded_at_least_until: datetime | None = None
+    """The latest end that was ever set for the exclusion: nobody ends it before. None: for it no
+    end was set."""
     limits: Mapping[tuple[Window, str], Limit]
     """By window and currency."""
     holds: frozenset[HoldKind] = frozenset()
@@ -166,8 +169,9 @@ def set_exclusion(
 ) -> PlayerExcluded | ExclusionEnded | None:
     """Begin, extend or end the player's exclusion; None if this command did so already.
 
-    An exclusion with an `until` can be extended but neither shortened nor ended before; one
-    without lasts until somebody ends it. `until` has no meaning when ending.
+    An exclusion with an `until` can be extended but neither shortened nor ended before, not even
+    after it was extended to have no end; one without lasts until somebody ends it. `until` has no
+    meaning when ending.
 
     Raises:
         NothingToChange: it is so already.
@@ -184,8 +188,9 @@ def set_exclusion(
         )
     if not state.excluded:
         raise NothingToChange
-    if state.excluded_until is not None and state.is_excluded(command.now):
-        raise ExclusionRunning
+    least = state.excluded_at_least_until
+    if least is not None and command.now < least:
+        raise ExclusionRunning(f"It was set until {least.isoformat()}, and is not ended before.")
     return ExclusionEnded(**header, request_digest=command.request_digest, reason=reason)
 
 
@@ -274,15 +279,26 @@ def _changed(state: Player, event: PlayerEvent) -> Player:
         case InstrumentHolderChecked() | CredentialsChanged():
             return state  # indicators look at them, decisions about the player do not
         case PlayerExcluded():
-            return replace(state, excluded=True, excluded_until=event.until)
+            return replace(
+                state,
+                excluded=True,
+                excluded_until=event.until,
+                excluded_at_least_until=_at_least_until(state, event),
+            )
         case ExclusionEnded():
-            return replace(state, excluded=False, excluded_until=None)
+            return replace(state, excluded=False, excluded_until=None, excluded_at_least_until=None)
         case HoldPlaced():
             return replace(state, holds=state.holds | {HoldKind(event.hold)})
         case HoldLifted():
             return replace(state, holds=state.holds - {HoldKind(event.hold)})
         case _:
             assert_never(event)
+
+
+def _at_least_until(state: Player, event: PlayerExcluded) -> datetime | None:
+    """An exclusion that is extended keeps its latest end; one that was over begins anew."""
+    kept = state.excluded_at_least_until if state.is_excluded(event.occurred_at) else None
+    return max((end for end in (kept, event.until) if end is not None), default=None)
 
 
 def _limit(standing: Limit | None, event: LimitSet) -> Limit:

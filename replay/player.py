@@ -95,6 +95,7 @@ class PlayerThen:
     time_zone: str
     excluded: bool
     excluded_until: datetime | None
+    excluded_at_least_until: datetime | None
     holds: tuple[Hold, ...]
     limits: tuple[LimitThen, ...]
     balances: tuple[Balance, ...]
@@ -138,6 +139,7 @@ def player_then(
         time_zone=player.time_zone,
         excluded=excluded,
         excluded_until=player.excluded_until if excluded else None,
+        excluded_at_least_until=player.excluded_at_least_until if excluded else None,
         holds=_holds(known),
         limits=counters.limits(),
         balances=tuple(_balances(player_id, standing)),

@@ -120,13 +120,19 @@ def show_player(console: Console, player: PlayerThen, as_of: AsOf) -> None:
         console.print("There are others before these: ask for more with --limit.")
 
 
+def _excluded_until(player: PlayerThen) -> str:
+    if player.excluded_until is not None:
+        return _when(player.excluded_until)
+    least = player.excluded_at_least_until
+    return "somebody ends it" + (f", not before {_when(least)}" if least else "")
+
+
 def _facts(player: PlayerThen) -> Iterator[tuple[str, str]]:
     yield "registered", _when(player.registered_at)
     where = player.jurisdiction or "no jurisdiction"
     yield "standing", f"verified {player.verification}, {where}, {player.time_zone}"
     if player.excluded:
-        until = _when(player.excluded_until) if player.excluded_until else "somebody ends it"
-        yield "excluded", f"until {until}"
+        yield "excluded", f"until {_excluded_until(player)}"
     for hold in player.holds:
         yield "hold", f"{hold.kind} by {hold.placed_by} at {_when(hold.placed_at)}: {hold.reason}"
     for limit in player.limits:

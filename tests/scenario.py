@@ -189,6 +189,7 @@ def player(
         registered,
         excluded=excluded or excluded_until is not None,
         excluded_until=excluded_until,
+        excluded_at_least_until=excluded_until,
         holds=frozenset(HoldKind(kind) for kind in kinds),
         instruments={name: Instrument(provider=p, method=m) for name, p, m in instruments},
     )

@@ -85,7 +85,8 @@ class PlayerExcluded(CommandedEvent):
 
     reason: str
     until: datetime | None
-    """Not to be ended before; None: until somebody ends it."""
+    """Not to be ended before; None: until somebody ends it, though not before the latest time that
+    it was set for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,35 @@ def test_an_exclusion_with_an_end_is_over_then_and_not_before(api: Api) -> None:
         assert (repeat.status_code, repeat.content) == (200, first.content)
 
 
+@pytest.mark.parametrize("later", [{}, {"until": None}], ids=["left out", "null"])
+def test_an_exclusion_made_open_ended_is_not_ended_before_its_time(api: Api, later: dict) -> None:
+    clock = Clock("2026-05-03T12:00:00+00:00")
+    player = uuid4()
+    path, until = f"/v1/players/{player}/exclusion", "2026-11-03T12:00:00Z"
+    with clocked(api, clock) as by_clock:
+        put(by_clock, player)
+        by_clock.post(path, {"reason": "a break", "until": until}).raise_for_status()
+        endless = by_clock.post(path, {"reason": "for longer", **later})
+        assert (endless.status_code, endless.json()["excluded_until"]) == (200, None)
+        clock.pass_by(days=30)
+        put(by_clock, player, verification="basic", time_zone="Pacific/Auckland")
+        early = delete(by_clock, path)
+        assert (early.status_code, early.json().get("code")) == (409, "exclusion_running")
+        assert "2026-11-03" in early.json()["detail"]
+        for shorter in ("2026-06-05T00:00:00Z", until):
+            answer = by_clock.post(path, {"reason": "shorter", "until": shorter})
+            assert (answer.status_code, answer.json()["code"]) == (409, "exclusion_running")
+        assert by_clock.deposit(player).json()["reason"] == "player_excluded"
+        assert shown(by_clock, player)["excluded_at_least_until"] == until
+
+        clock.set("2026-11-03T12:00:00+00:00")
+        assert by_clock.deposit(player).json()["reason"] == "player_excluded", "it has no end"
+        ended = delete(by_clock, path)
+        assert (ended.status_code, ended.json()["excluded"]) == (200, False)
+        assert ended.json()["excluded_at_least_until"] is None
+        assert by_clock.deposit(player).json()["status"] == "created"
+
+
 @pytest.mark.parametrize(
     ("until", "code"),
     [

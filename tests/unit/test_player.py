@@ -7,6 +7,8 @@ from itertools import product
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.errors import CommandReused, ExclusionInvalid, ExclusionRunning, NothingToChange
 from domain.events import (
@@ -204,6 +206,37 @@ def test_an_exclusion_can_be_ended_once_its_time_is_over() -> None:
         set_exclusion(state, by("ann", now=UNTIL - SECOND), excluded=False, reason="r")
     event = set_exclusion(state, by("ann", now=UNTIL), excluded=False, reason="r")
     assert not after(state, event).excluded
+
+
+GAPS = st.sampled_from([timedelta(), SECOND, DAY - SECOND, DAY, 3 * DAY, 10 * DAY])
+EXCLUSION_ACTS = st.sampled_from([("end", None), ("for good", None)]) | st.tuples(
+    st.just("until"), GAPS
+)
+
+
+@given(st.lists(st.tuples(GAPS, EXCLUSION_ACTS), max_size=12))
+def test_an_exclusion_never_ends_before_the_latest_time_it_was_set_for(
+    acts: list[tuple[timedelta, tuple[str, timedelta | None]]],
+) -> None:
+    """By a naive model: whatever was accepted with a date binds until that date."""
+    state, now, dates = player(), NOW, []
+    for gap, (act, span) in acts:
+        now += gap
+        for moment in (now - gap, now - gap / 2, now):
+            bound = any(moment < date for date in dates)
+            assert state.is_excluded(moment) or not bound
+        until = None if span is None else now + span
+        try:
+            event = set_exclusion(
+                state, by("ann", now=now), excluded=act != "end", reason="r", until=until
+            )
+        except (ExclusionInvalid, ExclusionRunning, NothingToChange):
+            continue
+        state = after(state, event)
+        if isinstance(event, PlayerExcluded) and event.until is not None:
+            dates.append(event.until)
+    for date in dates:
+        assert date <= now or state.is_excluded(date - timedelta(microseconds=1))
 
 
 def test_a_player_is_excluded_once_per_command_even_after_it_was_undone() -> None:
