@@ -12,6 +12,7 @@ from domain.player import Limit, Player
 from tallystick.commands.players import HolderChecked, Wagered
 
 WindowWord = Literal["day", "week", "month"]
+StopWord = Literal["deposits", "payouts"]
 HoldWord = Literal["payment", "fraud", "aml", "support"]
 VerificationWord = Literal["none", "basic", "full"]
 
@@ -107,6 +108,9 @@ class PlayerShown(Shown):
     holds: list[HoldWord] = Field(
         description="Who may lift one depends on its kind.", examples=[[]]
     )
+    stops: dict[HoldWord, list[StopWord]] = Field(
+        description="What each hold stops.", examples=[{"fraud": ["deposits", "payouts"]}]
+    )
     limits: list[LimitShown]
     instruments: list[InstrumentShown] = Field(description="Oldest first.")
     registered_at: Instant
@@ -126,8 +130,12 @@ class PlayerShown(Shown):
             excluded=excluded,
             excluded_until=player.excluded_until if excluded else None,
             excluded_at_least_until=player.excluded_at_least_until if excluded else None,
-            on_hold=player.on_hold,
+            on_hold=player.stops_payouts,
             holds=sorted(kind.value for kind in player.holds),
+            stops={
+                kind.value: sorted(stop.value for stop in stops)
+                for kind, stops in sorted(player.holds.items())
+            },
             limits=LimitShown.all_of(player, now),
             instruments=[
                 InstrumentShown(instrument=name, provider=used.provider, method=used.method)

@@ -20,9 +20,9 @@ from api.reading import View, viewing
 from api.requests_players import (
     CredentialBody,
     ExclusionBody,
+    HoldBody,
     HolderCheckBody,
     PlayerBody,
-    ReasonBody,
 )
 from api.services import Services
 from domain.errors import (
@@ -148,16 +148,18 @@ def end_exclusion(
 @router.post("/{player_id}/holds", name="place_hold", responses=_HOLDS)
 def place_hold(
     player_id: UUID,
-    body: ReasonBody,
+    body: HoldBody,
     caller: CallerHere,
     services: ServicesHere,
     response: Response,
 ) -> PlayerShown:
-    """Stop a player's payouts. What is on its way to the provider is not recalled.
+    """Stop a player's payouts, deposits or both. What the provider has already is not recalled.
 
-    The kind of the hold follows from the role of who places it, and says who may lift it.
+    The kind of the hold follows from the role of who places it, and says who may lift it. Placed
+    again, it stops more than before; less only once it was lifted.
     """
-    return _as_left(services.players.hold(player_id, reason=body.reason, caller=caller), response)
+    player = services.players.hold(player_id, reason=body.reason, stops=body.stops, caller=caller)
+    return _as_left(player, response)
 
 
 @router.delete("/{player_id}/holds/{kind}", responses=_LIFTS)
@@ -169,7 +171,7 @@ def lift_hold(
     services: ServicesHere,
     response: Response,
 ) -> PlayerShown:
-    """Lift one of a player's holds; payouts go again when there is none.
+    """Lift one of a player's holds; what it stopped goes on unless there is another.
 
     Lifting what is lifted changes nothing.
     """

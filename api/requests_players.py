@@ -13,7 +13,7 @@ from api.instants import When
 from api.requests import Body, Currency, Metadata, MoneyBody
 from domain.instrument_checks import Credential
 from domain.money import AMOUNT_MINOR_MAX
-from domain.player import Verification
+from domain.player import Stop, Verification
 
 _NO_PLACES: Final = frozenset({"localtime", "Factory"})
 """Of the time zone database: what this machine happens to be set to, and nothing at all."""
@@ -62,6 +62,18 @@ class ReasonBody(Body):
     """Why it is done."""
 
     reason: Line = Field(examples=["Asked for by the player."])
+
+
+class HoldBody(ReasonBody):
+    """Why a player is put on hold, and what that stops."""
+
+    stops: list[Stop] = Field(
+        default_factory=list,
+        max_length=len(Stop),
+        description="If left out, holds of fraud and compliance stop payouts and deposits, others"
+        " payouts. A second hold of a kind adds to what the first one stops.",
+        examples=[["payouts", "deposits"]],
+    )
 
 
 class ExclusionBody(ReasonBody):

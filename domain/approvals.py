@@ -89,7 +89,7 @@ def parts_of(
 
 def snapshot_of(parts: Parts, player: Player, now: datetime) -> str:
     """SHA-256 over `parts` and how the player stands at `now`, in hexadecimal."""
-    standing = [player.is_excluded(now), player.verification.value, player.on_hold]
+    standing = [player.is_excluded(now), player.verification.value, player.stops_payouts]
     return sha256(_text({**parts, "player": _text(standing)}).encode()).hexdigest()
 
 
@@ -184,7 +184,7 @@ def screen(
         required = _and(required, ("compliance",))
     doubts = {
         Reason.PLAYER_UNVERIFIED: player.verification is not Verification.FULL,
-        Reason.PLAYER_ON_HOLD: player.on_hold,
+        Reason.PLAYER_ON_HOLD: player.stops_payouts,
         Reason.OUTSIDE_CLOSED_LOOP: not closed_loop,
         Reason.LOW_TURNOVER: wagered_minor * 100 < deposited_minor * terms.turnover_percent_min,
         Reason.NO_RATE: in_policy_currency is None,

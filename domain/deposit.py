@@ -44,6 +44,7 @@ from domain.events import (
     TransactionSubmitted,
     TransactionUnknown,
 )
+from domain.limits import standing_concerns
 from domain.money import Money
 from domain.outcomes import FINAL, Disposition, Evidence, Outcome, ReviewReason, Standing
 from domain.player import Player
@@ -206,7 +207,7 @@ def submit_deposit(
 ) -> TransactionSubmitted | DepositBlocked:
     """Record that from now on the attempt may have reached the provider.
 
-    A player excluded or a provider paused since then blocks the deposit instead.
+    A player excluded or on hold, or a provider paused since then, blocks the deposit instead.
 
     Raises:
         InvalidTransition: it has been submitted or given up.
@@ -234,8 +235,9 @@ def submit_deposit(
 
 def why_not_deposited(player: Player, provider: Provider, now: datetime) -> Reason | None:
     """What keeps a deposit from being sent, at first or once more; None where nothing does."""
-    if player.is_excluded(now):
-        return Reason.PLAYER_EXCLUDED
+    standing = standing_concerns(player, now)
+    if standing:
+        return standing[0]
     return Reason.PROVIDER_PAUSED if provider.paused else None
 
 

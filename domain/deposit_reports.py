@@ -130,7 +130,7 @@ def hear_deposit(
 
     `available_minor` is the player's available balance in the deposit's currency: a completed
     deposit that turns out to have failed reserves what is left of it. `concerns` are the rules
-    that would forbid the deposit by now: a late success is credited all the same, and says so.
+    that would forbid the deposit by now: a success is credited all the same, and says so.
     """
     if evidence.notice_id is not None and evidence.notice_id in state.notices:
         return None
@@ -329,7 +329,7 @@ def _completed(report: _Report, *, late: bool) -> DepositCompleted:
         settled=state.amount,
         fee=_fee(report.evidence, state.amount.currency),
         late=late,
-        concerns=report.concerns if late else (),
+        concerns=report.concerns,
         counts=_credit_counts(state, state.amount) + state.counts_again,
         evidence=report.evidence,
     )

@@ -204,7 +204,8 @@ def _changed(state: FraudCase, event: FraudCaseEvent) -> FraudCase:
             return _noted(answered, event, NoteKind.INFORMATION_RECEIVED)
         case FraudCaseHoldPlaced():
             hold = (event.player_id, HoldKind(event.hold))
-            placed = replace(state, holds=(*state.holds, hold), placed_hold=True, proposal=None)
+            holds = tuple(dict.fromkeys((*state.holds, hold)))
+            placed = replace(state, holds=holds, placed_hold=True, proposal=None)
             return _noted(placed, event, NoteKind.HOLD_PLACED)
         case FraudCaseHoldLifted():
             hold = (event.player_id, HoldKind(event.hold))

@@ -175,7 +175,7 @@ def receive_case_information(
 def place_case_hold(
     state: FraudCase, command: Command, *, player: Player, kind: HoldKind, note: str
 ) -> tuple[FraudCaseHoldPlaced, HoldPlaced] | None:
-    """Stop a player's payouts because of the case; None if this command did so already.
+    """Put a player on hold because of the case; None if this command did so already.
 
     The case's event and the player's, which does not repeat the note: more people see players than
     cases. The system's jobs may do this too.
@@ -183,7 +183,8 @@ def place_case_hold(
     Raises:
         RoleNotAllowed, InvalidTransition: see `_require_working`; also: not a hold of this kind.
         EvidenceMissing: the note is empty.
-        NothingToChange: the player has such a hold, whoever placed it.
+        NothingToChange: the player has such a hold, whoever placed it. One that is not the case's
+            own and stops less is not made to stop more here: it would end with the case.
     """
     if repeated(state.commands, command):
         return None
@@ -192,7 +193,8 @@ def place_case_hold(
     _require_open(state, "given a hold")
     _require_note(note)
     placed = place_hold(player, command, kind=kind, reason=_reason(state))
-    if placed is None:
+    of_others = kind in player.holds and (player.id, kind) not in state.holds
+    if placed is None or of_others:
         raise NothingToChange
     told = FraudCaseHoldPlaced(
         **command.header(state.id, state.version + 1),

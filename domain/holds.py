@@ -1,17 +1,18 @@
-"""Holds: who may stop a player's payouts, and who may let them go again.
+"""Holds: who may stop a player's payouts or deposits, and who may let them go again.
 
-Several holds stand at once, one of each kind; payouts leave when there is none. The kind follows
+Several holds stand at once, one of each kind; what none of them stops goes on. The kind follows
 from the role of who places it, and who may lift it follows from the kind, so that nobody clears
-away what another department is looking into.
+away what another department is looking into. A hold may be made to stop more, and stops less only
+by being lifted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from domain.commands import Command, repeated
 from domain.errors import HoldNotYours, NothingToChange, RoleNotAllowed
 from domain.events import HoldLifted, HoldPlaced
-from domain.player import HoldKind, Player
+from domain.player import HoldKind, Player, Stop
 
 KIND_BY_ROLE: Final[Mapping[str, HoldKind]] = {
     "finance": HoldKind.PAYMENT,
@@ -29,33 +30,52 @@ LIFTED_BY: Final[Mapping[HoldKind, tuple[str, ...]]] = {
 }
 """Who lifts each kind of hold. Support only ever stops, and asks somebody else to look."""
 
+STOPPED_BY: Final[Mapping[HoldKind, frozenset[Stop]]] = {
+    HoldKind.PAYMENT: frozenset({Stop.PAYOUTS}),
+    HoldKind.FRAUD: frozenset(Stop),
+    HoldKind.AML: frozenset(Stop),
+    HoldKind.SUPPORT: frozenset({Stop.PAYOUTS}),
+}
+"""What each kind of hold stops, if whoever places it does not say. Money that may be stolen, or
+laundered, is taken in no more than it is paid out; a blocked deposit names no kind of hold, so
+that it tells nobody of a suspicion."""
+
 
 def place_hold(
-    state: Player, command: Command, *, kind: HoldKind | None = None, reason: str
+    state: Player,
+    command: Command,
+    *,
+    kind: HoldKind | None = None,
+    stops: Collection[Stop] = (),
+    reason: str,
 ) -> HoldPlaced | None:
-    """Stop the player's payouts; None if this command did so already.
+    """Stop the player's payouts, deposits or both; None if this command did so already.
 
     `kind` is that of the role if left out, and fraud for the system's jobs, which may place any.
+    `stops`: what it stops, else what its kind does. Where there is a hold of the kind, it goes on
+    stopping what it stopped, and stops this as well.
 
     Raises:
         RoleNotAllowed: this role places no holds, or none of this kind.
-        NothingToChange: there is such a hold.
+        NothingToChange: there is such a hold, and it stops all of that.
     """
     if repeated(state.commands, command):
         return None
     kind = _kind_placed(command, kind)
-    if kind in state.holds:
+    stopped = frozenset(stops) or STOPPED_BY[kind]
+    if stopped <= state.holds.get(kind, frozenset()):
         raise NothingToChange
     return HoldPlaced(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         hold=kind,
         reason=reason,
+        stops=tuple(sorted(stopped)),
     )
 
 
 def lift_hold(state: Player, command: Command, *, kind: HoldKind, reason: str) -> HoldLifted | None:
-    """End one hold, payouts may leave unless there is another; None if this command did so already.
+    """End one hold with all that it stops; None if this command did so already.
 
     Raises:
         HoldNotYours: it is for another role to lift; the detail names which.

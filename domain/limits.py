@@ -15,7 +15,7 @@ from domain.commands import Command, repeated
 from domain.counters import Window, limit_counter, limit_counters
 from domain.errors import LimitInvalid, NothingToChange, Reason
 from domain.events import Count, LimitSet
-from domain.jurisdictions import jurisdiction_of
+from domain.jurisdictions import jurisdiction_of, may_deposit_as_known
 from domain.money import AMOUNT_MINOR_MAX, Money, currencies
 from domain.player import Player
 
@@ -111,6 +111,16 @@ def _ceilings(
             yield limit_counter(player.id, window, currency, today), limit_minor
 
 
+def standing_concerns(player: Player, now: datetime) -> tuple[Reason, ...]:
+    """Why the player may pay nothing in as they stand now, whatever the amount."""
+    forbidden = {
+        Reason.PLAYER_EXCLUDED: player.is_excluded(now),
+        Reason.PLAYER_ON_HOLD: player.stops_deposits,
+        Reason.PLAYER_UNVERIFIED: not may_deposit_as_known(player),
+    }
+    return tuple(reason for reason, applies in forbidden.items() if applies)
+
+
 def late_concerns(
     player: Player, amount: Money, used: Mapping[str, int], now: datetime, today: date
 ) -> tuple[str, ...]:
@@ -120,9 +130,7 @@ def late_concerns(
     in minor units, without this deposit; `today` is the date that the deposit counts on.
     """
     ceilings = deposit_ceilings(player, amount.currency, now, today)
-    concerns: list[str] = []
-    if player.is_excluded(now):
-        concerns.append(Reason.PLAYER_EXCLUDED)
+    concerns: list[str] = list(standing_concerns(player, now))
     if any(used.get(counter, 0) + amount.amount > most for counter, most in ceilings.items()):
         concerns.append(Reason.LIMIT_EXCEEDED)
     return tuple(concerns)

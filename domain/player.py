@@ -4,7 +4,7 @@ Deposit limits are decided in `limits.py`, holds in `holds.py`; their state is h
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -44,6 +44,13 @@ class HoldKind(StrEnum):
     FRAUD = "fraud"
     AML = "aml"
     SUPPORT = "support"
+
+
+class Stop(StrEnum):
+    """What a hold stops."""
+
+    PAYOUTS = "payouts"
+    DEPOSITS = "deposits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +104,24 @@ class Player:
     end was set."""
     limits: Mapping[tuple[Window, str], Limit]
     """By window and currency."""
-    holds: frozenset[HoldKind] = frozenset()
+    holds: Mapping[HoldKind, frozenset[Stop]] = field(default_factory=dict)
+    """What each hold stops."""
     instruments: Mapping[str, Instrument]
     """By fingerprint, oldest first."""
     commands: Mapping[UUID, str]
 
     @property
-    def on_hold(self) -> bool:
-        """Whether payouts are stopped, whatever the kind of hold."""
-        return bool(self.holds)
+    def stops_payouts(self) -> bool:
+        """Whether no payout may leave, whatever the kind of hold."""
+        return self._is_stopped(Stop.PAYOUTS)
+
+    @property
+    def stops_deposits(self) -> bool:
+        """Whether nothing may be paid in, whatever the kind of hold."""
+        return self._is_stopped(Stop.DEPOSITS)
+
+    def _is_stopped(self, what: Stop) -> bool:
+        return any(what in stopped for stopped in self.holds.values())
 
     def is_excluded(self, now: datetime) -> bool:
         """Whether the player may not deposit at `now`: an exclusion is over at its `until`."""
@@ -288,9 +304,12 @@ def _changed(state: Player, event: PlayerEvent) -> Player:
         case ExclusionEnded():
             return replace(state, excluded=False, excluded_until=None, excluded_at_least_until=None)
         case HoldPlaced():
-            return replace(state, holds=state.holds | {HoldKind(event.hold)})
+            kind, stops = HoldKind(event.hold), frozenset(map(Stop, event.stops))
+            stopped = state.holds.get(kind, frozenset())
+            return replace(state, holds={**state.holds, kind: stopped | stops})
         case HoldLifted():
-            return replace(state, holds=state.holds - {HoldKind(event.hold)})
+            left = {kind: stops for kind, stops in state.holds.items() if kind != event.hold}
+            return replace(state, holds=left)
         case _:
             assert_never(event)
 

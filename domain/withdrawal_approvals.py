@@ -47,7 +47,7 @@ def recall_reason(state: Withdrawal, player: Player, now: datetime) -> str | Non
 
     What the policy approved by itself does not age; what people approved does.
     """
-    if player.on_hold:
+    if player.stops_payouts:
         return Reason.PLAYER_ON_HOLD
     cleared = state.cleared
     if cleared is None:

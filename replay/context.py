@@ -286,6 +286,7 @@ def _standing(player: Player | None, at: datetime) -> Standing | None:
         verification=player.verification.value,
         jurisdiction=player.jurisdiction,
         holds=tuple(sorted(hold.value for hold in player.holds)),
+        stops=tuple(sorted({stop.value for stops in player.holds.values() for stop in stops})),
         excluded=excluded,
         excluded_until=player.excluded_until if excluded else None,
     )

@@ -34,9 +34,10 @@ _KEPT = "SELECT account, balance, position FROM ledger_accounts WHERE account = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A hold that had not been lifted."""
+    """A hold that had not been lifted; one of a kind may have been placed after another."""
 
     kind: str
+    stops: tuple[str, ...]
     reason: str
     placed_by: str
     placed_at: datetime
@@ -160,22 +161,24 @@ def _folded(known: Iterable[Stored]) -> Player:
 
 
 def _holds(known: Iterable[Stored]) -> tuple[Hold, ...]:
-    holds: dict[str, Hold] = {}
+    holds: list[Hold] = []
     for stored in known:
         match stored.event:
             case HoldPlaced() as placed:
-                holds[placed.hold] = Hold(
+                hold = Hold(
                     kind=placed.hold,
+                    stops=placed.stops,
                     reason=placed.reason,
                     placed_by=placed.actor,
                     placed_at=placed.occurred_at,
                     position=stored.position,
                 )
+                holds.append(hold)
             case HoldLifted() as lifted:
-                holds.pop(lifted.hold, None)
+                holds = [hold for hold in holds if hold.kind != lifted.hold]
             case _:
                 pass
-    return tuple(holds.values())
+    return tuple(holds)
 
 
 def _balances(player_id: UUID, standing: dict[str, int]) -> Iterable[Balance]:

@@ -86,7 +86,8 @@ def standing(player: Standing) -> str:
     if player.excluded:
         until = f" until {player.excluded_until:%Y-%m-%d %H:%M}" if player.excluded_until else ""
         parts.append(f"excluded{until}")
-    parts.append(f"holds: {', '.join(player.holds)}" if player.holds else "no hold")
+    stopping = f", stopping {' and '.join(player.stops)}"
+    parts.append(f"holds: {', '.join(player.holds)}{stopping}" if player.holds else "no hold")
     return ", ".join(parts)
 
 

@@ -21,6 +21,8 @@ class Standing:
     verification: str
     jurisdiction: str | None
     holds: tuple[str, ...]
+    stops: tuple[str, ...]
+    """What the holds stopped: payouts, deposits or both."""
     excluded: bool
     """At the time of the decision: an exclusion is over at its `until`."""
     excluded_until: datetime | None

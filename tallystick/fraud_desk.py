@@ -1,11 +1,11 @@
 """The fraud desk: follows what indicators found, and sees to it that it has consequences.
 
 A hit of high or critical severity goes into a case. Before that, what it means for money that has
-not left yet is recorded: the player is put on hold where the indicator asks for it, and payouts
-that were judged before the hit are scored by it, which voids what was approved. The case comes
-last, as a hit that is in one is not looked at again. One that no longer counts by then goes into a
-case, and does nothing else. Every step has a command id that follows from the hit, so that after a
-crash, or beside another desk, nothing happens twice.
+not left yet is recorded: the player is put on hold where the indicator asks for it, so that nothing
+more is paid in or out, and payouts that were judged before the hit are scored by it, which voids
+what was approved. The case comes last, as a hit that is in one is not looked at again. One that no
+longer counts by then goes into a case, and does nothing else. Every step has a command id that
+follows from the hit, so that after a crash, or beside another desk, nothing happens twice.
 """
 
 import threading

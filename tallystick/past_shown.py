@@ -134,7 +134,8 @@ def _facts(player: PlayerThen) -> Iterator[tuple[str, str]]:
     if player.excluded:
         yield "excluded", f"until {_excluded_until(player)}"
     for hold in player.holds:
-        yield "hold", f"{hold.kind} by {hold.placed_by} at {_when(hold.placed_at)}: {hold.reason}"
+        stops, since = " and ".join(hold.stops), _when(hold.placed_at)
+        yield "hold", f"{hold.kind}, of {stops}, by {hold.placed_by} at {since}: {hold.reason}"
     for limit in player.limits:
         most = (
             "none" if limit.limit_minor is None else format_minor(limit.limit_minor, limit.currency)

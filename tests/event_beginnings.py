@@ -82,7 +82,7 @@ def party_changes(world: "World") -> LedgerEvent | None:
 
 
 def _restriction(world: "World", player: Player) -> LedgerEvent | None:
-    if not player.on_hold and not player.excluded and world.random.random() < 0.7:
+    if not player.holds and not player.excluded and world.random.random() < 0.7:
         return set_limit(
             player,
             world.command(f"player:{player.id}"),
@@ -90,7 +90,7 @@ def _restriction(world: "World", player: Player) -> LedgerEvent | None:
             currency="EUR",
             limit_minor=world.random.choice([10**6, 10**7, None]),
         )
-    if player.on_hold:
+    if player.holds:
         return lift_hold(player, world.by_person(), kind=next(iter(player.holds)), reason="test")
     command = world.by_person()
     if player.excluded:

@@ -456,6 +456,7 @@ SAMPLES: tuple[LedgerEvent, ...] = (
     e.PlayerExcluded(**_COMMANDED, reason="asked for it", until=LATER),
     e.ExclusionEnded(**_COMMANDED, reason="a year is over"),
     e.HoldPlaced(**_COMMANDED, hold="fraud", reason="court order"),
+    e.HoldPlaced(**_COMMANDED, hold="aml", reason="court order", stops=("deposits", "payouts")),
     e.HoldLifted(**_COMMANDED, hold="fraud", reason="order withdrawn"),
     e.WagerRecorded(
         **_COMMANDED, player_id=PLAYER_ID, amount=EUR, metadata=_METADATA, counts=_COUNTS

@@ -24,6 +24,7 @@ from domain.events import (
     LedgerEvent,
     WithdrawalScreeningStarted,
 )
+from domain.holds import STOPPED_BY
 from domain.limits import deposit_counts
 from domain.money import Money
 from domain.outcomes import DeclineCode, Evidence, Outcome, Source, Standing
@@ -190,7 +191,7 @@ def player(
         excluded=excluded or excluded_until is not None,
         excluded_until=excluded_until,
         excluded_at_least_until=excluded_until,
-        holds=frozenset(HoldKind(kind) for kind in kinds),
+        holds={HoldKind(kind): STOPPED_BY[HoldKind(kind)] for kind in kinds},
         instruments={name: Instrument(provider=p, method=m) for name, p, m in instruments},
     )
 

@@ -82,8 +82,8 @@ class FraudCaseInformationReceived(CommandedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FraudCaseHoldPlaced(CommandedEvent):
-    """Because of this case, no payout may leave for a player; the player's own event is appended
-    with this one."""
+    """Because of this case, a player is on hold; the player's own event, which says what that
+    stops, is appended with this one."""
 
     person: str
     player_id: UUID

@@ -98,16 +98,18 @@ class ExclusionEnded(CommandedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced(CommandedEvent):
-    """No payout may leave for this player."""
+    """Nothing of what the hold stops goes on for this player; a second one of a kind adds to it."""
 
     hold: str
     """Who may lift it depends on its kind: payment, fraud, aml, support."""
     reason: str
+    stops: tuple[str, ...] = ("payouts",)
+    """Payouts, deposits or both; holds stopped payouts alone before it was said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldLifted(CommandedEvent):
-    """A hold is over; payouts may leave again unless there is another."""
+    """A hold is over; what it stopped goes on again unless there is another."""
 
     hold: str
     reason: str

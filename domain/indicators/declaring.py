@@ -51,7 +51,7 @@ class Effect(StrEnum):
     BLOCKS_LEG = "blocks_leg"
     """The payout is held: a part of it goes where it should not."""
     BLOCKS_PLAYER = "blocks_player"
-    """Payouts are held, and the player is put on hold."""
+    """Payouts are held, and the player is put on hold, which stops deposits too."""
     WATCHED = "watched"
     """Of no single player; staff looks into it."""
 

@@ -16,10 +16,9 @@ from domain.events import (
     Origin,
     TransactionResolved,
 )
-from domain.jurisdictions import may_deposit_as_known
 from domain.limits import deposit_ceilings, deposit_counts
 from domain.money import Money
-from domain.player import evolve_player, register_instrument, register_player
+from domain.player import Player, evolve_player, register_instrument, register_player
 from tallystick.commands.handling import Caller, Drafted, Handling, Written
 
 
@@ -82,8 +81,7 @@ class DepositCommands:
                 refusal=refusal,
             )
 
-        known_enough = may_deposit_as_known(known)
-        events = draft(None if known_enough else Reason.PLAYER_UNVERIFIED)
+        events = draft(None)
         blocked = isinstance(events[-1], DepositBlocked)
         unchanged = {provider.id: provider.version}
         if not newcomer:
@@ -136,14 +134,15 @@ class DepositCommands:
             event = resolve_deposit(state, command, target=target, note=note)
             if event is None:
                 return None
+            player = self._handling.known_player(state.player_id)
             decided = with_excess(state, (event,), command)
-            return Drafted(events=(*decided, *first_use(self._handling, state, event, command)))
+            return Drafted(events=(*decided, *first_use(player, state, event, command)))
 
         return self._handling.change_by(deposit_id, Deposit, decide, command, caller)
 
 
 def first_use(
-    handling: Handling, state: Deposit, event: LedgerEvent, command: Command
+    player: Player, state: Deposit, event: LedgerEvent, command: Command
 ) -> tuple[LedgerEvent, ...]:
     """What makes an instrument known: money has come in from it for the first time.
 
@@ -155,7 +154,7 @@ def first_use(
     if not completed or state.instrument is None:
         return ()
     registered = register_instrument(
-        handling.known_player(state.player_id),
+        player,
         command,
         instrument=state.instrument,
         provider=state.provider,

@@ -20,15 +20,17 @@ from domain.dispute import Dispute, dispute_stream
 from domain.dispute_reports import hear_dispute
 from domain.errors import InvalidTransition
 from domain.events import (
+    DepositCompleted,
     DisputeNoticeReceived,
-    LedgerEvent,
     NoticeUnmatched,
     ProviderNoticeReceived,
 )
 from domain.legs import leg_about
-from domain.limits import late_concerns
+from domain.limits import late_concerns, standing_concerns
 from domain.notice import evidence_of, notice_stream, report_of, set_aside
 from domain.outcomes import Evidence, Outcome, Source
+from domain.player import Player
+from domain.provider import Provider
 from domain.refund import Refund
 from domain.refund_reports import hear_refund
 from domain.transactions import Transaction
@@ -147,60 +149,76 @@ class Inbox:
         """
 
         def decide(state: Transaction) -> Drafted | None:
-            events = self._hear(state, evidence)
-            return Drafted.of(tuple(events)) if events else None
+            return self._hear(state, evidence)
 
         return self._handling.change_any(transaction_id, decide)
 
-    def _hear(self, state: Transaction, evidence: Evidence) -> tuple[LedgerEvent, ...]:
+    def _hear(self, state: Transaction, evidence: Evidence) -> Drafted | None:
         name = _provider_of(state, evidence)
         provider = self._handling.provider(name)
         command = self._handling.unattended(f"provider:{name}", state.id, state.version)
         match state:
             case Deposit():
-                heard = hear_deposit(
-                    state,
-                    command,
-                    evidence,
-                    provider=provider,
-                    available_minor=self._available_minor(state, evidence),
-                    concerns=self._concerns(state, evidence),
-                )
-                if heard is None:
-                    return ()
-                return (
-                    *with_excess(state, (heard,), command),
-                    *first_use(self._handling, state, heard, command),
-                )
+                return self._hear_deposit(state, command, evidence, provider)
             case Withdrawal():
-                return hear_withdrawal(
-                    state,
-                    command,
-                    evidence,
-                    provider=provider,
-                    available_minor=self._available_to_pay_minor(state, evidence),
+                return Drafted.of(
+                    hear_withdrawal(
+                        state,
+                        command,
+                        evidence,
+                        provider=provider,
+                        available_minor=self._available_to_pay_minor(state, evidence),
+                    )
                 )
             case Refund():
-                return hear_refund(
-                    state,
-                    command,
-                    evidence,
-                    deposit=self._handling.deposit(state.deposit_id),
-                    provider=provider,
-                    available_minor=self._available_to_pay_minor(state, evidence),
+                return Drafted.of(
+                    hear_refund(
+                        state,
+                        command,
+                        evidence,
+                        deposit=self._handling.deposit(state.deposit_id),
+                        provider=provider,
+                        available_minor=self._available_to_pay_minor(state, evidence),
+                    )
                 )
             case Conversion():
-                return hear_conversion(
-                    state,
-                    command,
-                    evidence,
-                    provider=provider,
-                    available_minor=self._available_target_minor(state),
+                return Drafted.of(
+                    hear_conversion(
+                        state,
+                        command,
+                        evidence,
+                        provider=provider,
+                        available_minor=self._available_target_minor(state),
+                    )
                 )
             case Dispute() | Adjustment():
                 raise InvalidTransition(state.status, "reported on by an attempt's reference")
             case _:
                 assert_never(state)
+
+    def _hear_deposit(
+        self, state: Deposit, command: Command, evidence: Evidence, provider: Provider
+    ) -> Drafted | None:
+        """A credit rests on how the player stands, which the append checks with it."""
+        succeeded = evidence.outcome is Outcome.SUCCEEDED
+        player = self._handling.known_player(state.player_id) if succeeded else None
+        heard = hear_deposit(
+            state,
+            command,
+            evidence,
+            provider=provider,
+            available_minor=self._available_minor(state, evidence),
+            concerns=self._concerns(state, player) if player else (),
+        )
+        if heard is None:
+            return None
+        events = with_excess(state, (heard,), command)
+        if player is None or not isinstance(heard, DepositCompleted):
+            return Drafted(events=events)
+        first = first_use(player, state, heard, command)
+        return Drafted(
+            events=(*events, *first), unchanged=None if first else {player.id: player.version}
+        )
 
     def _available_minor(self, state: Deposit, evidence: Evidence) -> int:
         """Read only where a credit may come into doubt, and is not just repeated."""
@@ -234,16 +252,14 @@ class Inbox:
         account = accounts.available(state.player_id, state.target.currency)
         return self._handling.ledger.balances([account])[account]
 
-    def _concerns(self, state: Deposit, evidence: Evidence) -> tuple[str, ...]:
-        """Read only where a success comes late: what would forbid the deposit by now.
+    def _concerns(self, state: Deposit, player: Player) -> tuple[str, ...]:
+        """What would forbid the deposit by now.
 
-        It counts on the day of its creation again, so it is that day's limit that it may pass.
+        Only one that was given up may pass a limit: the others count since their creation. It
+        counts on the day of its creation again, so it is that day's limit that it may pass.
         """
-        if state.status not in _GIVEN_UP or evidence.outcome is not Outcome.SUCCEEDED:
-            return ()
-        # Nothing in the append would tell that the player as last read is out of date.
-        self._handling.outdated(state.player_id)
-        player = self._handling.known_player(state.player_id)
+        if state.status not in _GIVEN_UP:
+            return standing_concerns(player, self._handling.now())
         today = self._handling.today(player, at=state.created_at)
         used = self._handling.ledger.balances([count.counter for count in state.counted])
         return late_concerns(player, state.amount, used, self._handling.now(), today)

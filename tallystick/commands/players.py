@@ -1,6 +1,6 @@
 """Commands about players: who they are and what they may do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +16,7 @@ from domain.money import Money
 from domain.player import (
     HoldKind,
     Player,
+    Stop,
     Verification,
     change_verification,
     register_player,
@@ -135,22 +136,28 @@ class PlayerCommands:
 
         return change_stream(self._handling, player_id, project_player, command, decide)
 
-    def hold(self, player_id: UUID, *, reason: str, caller: Caller) -> Player:
-        """Stop the player's payouts; what kind of hold it is follows from the caller's role.
+    def hold(
+        self, player_id: UUID, *, reason: str, stops: Collection[Stop] = (), caller: Caller
+    ) -> Player:
+        """Put the player on hold; what kind of hold it is follows from the caller's role.
+
+        `stops`: payouts, deposits or both; what the kind usually does if empty.
 
         Raises:
             PlayerNotFound, NothingToChange, RoleNotAllowed, CommandReused.
         """
-        request = {"id": player_id, "reason": reason}
+        request: dict[str, object] = {"id": player_id, "reason": reason}
+        if stops:  # left out, it is the request that it was before there was a choice
+            request["stops"] = sorted(stops)
         command = self._handling.command(caller, "hold-player", request)
 
         def decide(player: Player | None) -> LedgerEvent | None:
-            return place_hold(_there(player, player_id), command, reason=reason)
+            return place_hold(_there(player, player_id), command, stops=stops, reason=reason)
 
         return change_stream(self._handling, player_id, project_player, command, decide)
 
     def lift_hold(self, player_id: UUID, *, kind: HoldKind, reason: str, caller: Caller) -> Player:
-        """Lift one hold; payouts leave again when there is no other.
+        """Lift one hold; what it stopped goes on again unless there is another.
 
         Raises:
             PlayerNotFound, NothingToChange, HoldNotYours, CommandReused.

@@ -24,7 +24,6 @@ from domain.events import (
     RefundRejected,
     RefundRequested,
 )
-from domain.jurisdictions import may_deposit_as_known
 from domain.limits import deposit_ceilings, deposit_counts
 from domain.money import Money
 from domain.outcomes import (
@@ -102,9 +101,8 @@ def _created(
     command = me.asks()
     today = me.today()
     counts = deposit_counts(me.id, amount, today)
-    refusal = None if may_deposit_as_known(me.state) else Reason.PLAYER_UNVERIFIED
-    used = me.used
-    if refusal is None and used is not None:
+    refusal, used = None, me.used
+    if used is not None:
         ceilings = deposit_ceilings(me.state, amount.currency, command.now, today)
         if any(used.get(name, 0) + amount.amount > most for name, most in ceilings.items()):
             refusal = Reason.LIMIT_EXCEEDED

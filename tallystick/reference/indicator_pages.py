@@ -48,7 +48,7 @@ _FOLLOWS: Final = {
     Effect.BLOCKS_LEG: "It weighs in the score of the payout and, whatever the score, holds it: a"
     " part of it would go where it should not.",
     Effect.BLOCKS_PLAYER: "It weighs in the score of payouts and, whatever the score, holds them;"
-    " the player is put on hold.",
+    " the player is put on hold, so that nothing is paid in or out.",
     Effect.WATCHED: "Staff looks into it. It is about no single player, so it weighs in the score"
     " of no payout.",
 }

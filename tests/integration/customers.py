@@ -40,7 +40,7 @@ class Customer:
     def pays_in(self, amount: int, card: str | None = None, **changes: Any) -> UUID:
         """A deposit that succeeds; its id."""
         deposit = self.attempts(card or self.card, amount, **changes)
-        self._hears(deposit, Outcome.SUCCEEDED)
+        self.hears(deposit, Outcome.SUCCEEDED)
         return deposit
 
     def plays(self, amount: int) -> None:
@@ -54,9 +54,9 @@ class Customer:
         return UUID(answer.json()["id"])
 
     def is_declined(self, card: str) -> None:
-        self._hears(self.attempts(card), Outcome.DECLINED)
+        self.hears(self.attempts(card), Outcome.DECLINED)
 
-    def _hears(self, deposit: UUID, outcome: Outcome) -> None:
+    def hears(self, deposit: UUID, outcome: Outcome) -> None:
         """What the provider answers, at once."""
         self.api.dispatch.submit(deposit)
         evidence = Evidence(

@@ -222,6 +222,72 @@ def test_each_department_places_its_own_kind_of_hold_and_lifts_it(api: Api) -> N
     assert delete(api, f"/v1/players/{player}/hold", "cleo").json()["on_hold"] is False
 
 
+def test_a_fraud_hold_stops_what_is_paid_in_and_says_so(api: Api) -> None:
+    player = uuid4()
+    paid = api.fund(player, 5_000)
+    begun = UUID(api.deposit(player).json()["id"])
+    path = f"/v1/players/{player}/holds"
+    held = api.post(path, {"reason": "stolen cards"}, person="ben").json()
+    assert held["stops"] == {"fraud": ["deposits", "payouts"]}
+
+    refused = api.deposit(player)
+    assert (refused.status_code, refused.json()["status"]) == (201, "blocked")
+    assert refused.json()["reason"] == "player_on_hold"
+    api.dispatch.submit(begun)
+    found = api.transaction(str(begun))
+    assert (found["status"], found["reason"]) == ("blocked", "player_on_hold")
+    events = api.get("/v1/events", params={"transaction_id": str(begun)}).json()["items"]
+    assert [event["type"] for event in events] == ["DepositCreated", "DepositBlocked"]
+
+    refund = api.post("/v1/refunds", {"deposit_id": paid["id"], "reason": "stolen"})
+    assert refund.status_code == 201, "money goes back to its owner all the same"
+
+    delete(api, f"{path}/fraud", "ben").raise_for_status()
+    assert api.deposit(player).json()["status"] == "created"
+
+
+@pytest.mark.parametrize(("person", "kind"), [("anna", "payment"), ("sam", "support")])
+def test_other_holds_stop_payouts_unless_whoever_places_them_says_more(
+    api: Api, person: str, kind: str
+) -> None:
+    player = uuid4()
+    put(api, player)
+    path = f"/v1/players/{player}/holds"
+    held = api.post(path, {"reason": "look"}, person=person).json()
+    assert (held["on_hold"], held["stops"]) == (True, {kind: ["payouts"]})
+    assert api.deposit(player).json()["status"] == "created"
+
+    wider = api.post(path, {"reason": "more", "stops": ["deposits"]}, person=person)
+    assert (wider.status_code, wider.json()["stops"]) == (200, {kind: ["deposits", "payouts"]})
+    assert api.deposit(player).json()["reason"] == "player_on_hold"
+    narrower = api.post(path, {"reason": "less", "stops": ["payouts"]}, person=person)
+    assert (narrower.status_code, narrower.json()["code"]) == (409, "nothing_to_change")
+
+
+def test_a_hold_of_deposits_alone_lets_payouts_go(api: Api) -> None:
+    player = uuid4()
+    put(api, player)
+    api.fund(player, 5_000)
+    api.post(f"/v1/players/{player}/wagers", {"amount": {"amount": 5_000, "currency": "EUR"}})
+    path, body = f"/v1/players/{player}/holds", {"reason": "cards", "stops": ["deposits"]}
+    held = api.post(path, body, person="ben").json()
+    assert (held["on_hold"], held["holds"]) == (False, ["fraud"])
+    payout = UUID(api.withdraw(player, instrument="tok_7Hq2").json()["id"])
+    api.dispatch.screen(payout)
+    assert "player_on_hold" not in api.transaction(str(payout))["screening_reasons"]
+    assert api.deposit(player).json()["reason"] == "player_on_hold"
+
+
+@pytest.mark.parametrize("stops", ["payouts", ["play"], [None], ["payouts"] * 3])
+def test_a_hold_stops_what_there_is_to_stop(api: Api, stops: object) -> None:
+    player = uuid4()
+    put(api, player)
+    path = f"/v1/players/{player}/holds"
+    answer = api.post(path, {"reason": "look", "stops": stops}, person="ben")
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+    assert shown(api, player)["stops"] == {}
+
+
 @pytest.mark.parametrize("kind", ["none", "PAYMENT", "payment'--"])
 def test_a_kind_of_hold_that_does_not_exist_is_refused(api: Api, kind: str) -> None:
     assert delete(api, f"/v1/players/{uuid4()}/holds/{kind}").status_code == 422

@@ -302,6 +302,43 @@ def test_card_testing_puts_the_player_on_hold_and_stops_their_payouts(
     assert api.dispatch.submit(UUID(payout["id"]), 1) is None
 
 
+def test_once_card_testing_is_found_no_further_card_pays_in(api: Api, desk: FraudDesk) -> None:
+    customer, refused = Customer(api), []
+    for number in range(60):
+        attempt = api.deposit(customer.id, 1_000, instrument=token()).json()
+        if attempt["status"] == "blocked":
+            refused.append(attempt["reason"])
+            continue
+        works = number % 4 == 3
+        customer.hears(UUID(attempt["id"]), Outcome.SUCCEEDED if works else Outcome.DECLINED)
+        at_the_desk(api, desk)
+    find = "SELECT position FROM fraud_v1.hits WHERE indicator = 'card_testing' AND player_id = %s"
+    (hit,) = rows(api.settings, find, customer.id)
+    paid = """
+        SELECT notification_id AS position FROM ledger_events WHERE topic = 'DepositCompleted'
+        AND convert_from(state, 'UTF8')::jsonb ->> 'player_id' = %s
+    """
+    positions = [row.position for row in rows(api.settings, paid, str(customer.id))]
+    assert [position for position in positions if position > hit.position] == []
+    assert len(refused) > 50
+    assert set(refused) == {"player_on_hold"}
+
+
+def test_a_hold_of_payouts_alone_is_widened_when_cards_are_tested(
+    api: Api, desk: FraudDesk
+) -> None:
+    customer = Customer(api)
+    path, body = f"/v1/players/{customer.id}/holds", {"reason": "odd", "stops": ["payouts"]}
+    api.post(path, body, person="ben").raise_for_status()
+    for _ in range(5):
+        customer.is_declined(token())
+    at_the_desk(api, desk)
+    first, second = events(api.settings, "HoldPlaced", customer.id)
+    assert (first["reason"], second["hold"]) == ("odd", "fraud")
+    assert second["stops"] == ["deposits", "payouts"]
+    assert api.deposit(customer.id).json()["reason"] == "player_on_hold"
+
+
 def test_a_player_who_is_on_hold_for_fraud_stays_so(api: Api, desk: FraudDesk) -> None:
     customer = Customer(api)
     api.post(f"/v1/players/{customer.id}/holds", {"reason": "odd"}, person="ben").raise_for_status()

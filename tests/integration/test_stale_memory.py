@@ -117,6 +117,44 @@ def test_a_late_success_is_checked_against_what_another_process_knows_of_the_pla
     assert deposit.concerns == (Reason.PLAYER_EXCLUDED,)
 
 
+@pytest.mark.parametrize("first_use", [True, False])
+def test_a_success_in_time_is_checked_against_what_another_process_knows_of_the_player(
+    processes: tuple[Handlers, Handlers], first_use: bool
+) -> None:
+    one, other = processes
+    player = uuid4()
+    if not first_use:
+        say(one, submitted(one, player_id=player, instrument="card-1"), Outcome.SUCCEEDED)
+    under_way = [submitted(one, player_id=player, instrument="card-1") for _ in range(2)]
+    other.players.hold(player, reason="stolen cards", caller=by("ben"))
+    say(one, under_way[0], Outcome.SUCCEEDED)
+    other.players.exclude(player, excluded=True, reason="r", until=None, caller=by("cleo"))
+    say(one, under_way[1], Outcome.SUCCEEDED)
+
+    found = [one.handling.transaction(deposit_id) for deposit_id in under_way]
+    assert all(isinstance(deposit, Deposit) for deposit in found)
+    assert [deposit.credited for deposit in found] == [AMOUNT, AMOUNT]
+    assert [deposit.concerns for deposit in found] == [
+        (Reason.PLAYER_ON_HOLD,),
+        (Reason.PLAYER_EXCLUDED, Reason.PLAYER_ON_HOLD),
+    ]
+
+
+@pytest.mark.parametrize("person", ["ben", "dora"])
+def test_a_deposit_that_never_arrived_is_not_sent_again_while_a_hold_stops_deposits(
+    processes: tuple[Handlers, Handlers], person: str
+) -> None:
+    """Ben's holds are of fraud, Dora's of finance."""
+    one, other = processes
+    player = uuid4()
+    deposit_id = submitted(one, player_id=player)
+    other.players.hold(player, reason="r", caller=by(person))
+    attempt = one.dispatch.attempt(deposit_id)
+    assert attempt is not None
+    expected = None if person == "dora" else Reason.PLAYER_ON_HOLD
+    assert one.dispatch.why_not_again(attempt) == expected
+
+
 def test_a_deposit_that_never_arrived_is_not_sent_again_for_a_player_excluded_since(
     processes: tuple[Handlers, Handlers],
 ) -> None:

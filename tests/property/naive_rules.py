@@ -35,7 +35,7 @@ class NaiveRules:
                 "until": None,
                 "excluded": False,
                 "limits": {},
-                "holds": set(),
+                "holds": {},
             }
         elif stream in self.players:
             self._change(self.players[stream], topic, json.loads(state))
@@ -49,9 +49,10 @@ class NaiveRules:
             case "ExclusionEnded":
                 player |= {"excluded": False, "until": None}
             case "HoldPlaced":
-                player["holds"].add(event["hold"])
+                stopped = player["holds"].setdefault(event["hold"], set())
+                stopped.update(event.get("stops", ["payouts"]))
             case "HoldLifted":
-                player["holds"].discard(event["hold"])
+                player["holds"].pop(event["hold"], None)
             case "LimitSet":
                 self._set_limit(player, event)
 
@@ -94,7 +95,8 @@ class NaiveRules:
         excluded = player["excluded"] and (player["until"] is None or now < player["until"])
         british = (player["jurisdiction"] or "").partition("-")[0] == "GB"
         known = RANK[player["verification"]] >= (1 if british else 0)
-        return known and not excluded and provider not in self.paused
+        held = any("deposits" in stops for stops in player["holds"].values())
+        return known and not excluded and not held and provider not in self.paused
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -44,6 +44,7 @@ from domain.events import (
 from domain.limits import deposit_counts
 from domain.money import Money
 from domain.outcomes import Disposition, Outcome, ReviewReason, Source, Standing
+from domain.player import HoldKind, Stop, Verification
 from domain.postings import postings
 from tests.scenario import (
     AMOUNT,
@@ -272,6 +273,31 @@ def test_a_player_excluded_before_the_submission_blocks_the_deposit() -> None:
     ).then(DepositBlocked, reason=Reason.PLAYER_EXCLUDED)
 
 
+@pytest.mark.parametrize("kind", HoldKind)
+@pytest.mark.parametrize("stops", [("payouts",), ("deposits",), ("deposits", "payouts")])
+def test_a_hold_blocks_deposits_only_if_it_stops_them(
+    kind: HoldKind, stops: tuple[str, ...]
+) -> None:
+    held = replace(player(), holds={kind: frozenset(map(Stop, stops))})
+    created = deposit_created(by_player=held).state
+    decided = deposit_in("created").when(
+        submit_deposit, command(), player=held, provider=provider()
+    )
+    if "deposits" not in stops:
+        assert created.status is DepositStatus.CREATED
+        decided.then(TransactionSubmitted)
+        return
+    assert (created.status, created.reason) == (DepositStatus.BLOCKED, Reason.PLAYER_ON_HOLD)
+    decided.then(DepositBlocked, reason=Reason.PLAYER_ON_HOLD)
+
+
+def test_a_player_who_must_be_known_by_the_submission_is_known_then() -> None:
+    unknown = player(Verification.NONE, jurisdiction="GB")
+    deposit_in("created").when(submit_deposit, command(), player=unknown, provider=provider()).then(
+        DepositBlocked, reason=Reason.PLAYER_UNVERIFIED
+    )
+
+
 def test_a_rule_that_the_caller_found_broken_blocks_the_deposit() -> None:
     blocked = deposit_created(refusal=Reason.LIMIT_EXCEEDED)
     assert blocked.state.status is DepositStatus.BLOCKED
@@ -481,11 +507,12 @@ def test_a_late_success_says_which_rules_would_forbid_it_by_now() -> None:
     late.then(DepositCompleted, late=True, concerns=("player_excluded",))
 
 
-def test_a_success_in_time_needs_no_second_look() -> None:
-    in_time = deposit_in("submitted").when(
-        hear_of_deposit, heard("succeeded"), concerns=("player_excluded",)
+@pytest.mark.parametrize("status", ["submitted", "awaiting_player", "authorised", "unknown"])
+def test_a_success_in_time_says_what_forbids_it_by_now(status: str) -> None:
+    in_time = deposit_in(status).when(
+        hear_of_deposit, heard("succeeded"), concerns=("player_on_hold",)
     )
-    in_time.then(DepositCompleted, late=False, concerns=())
+    in_time.then(DepositCompleted, late=False, concerns=("player_on_hold",))
 
 
 # --- what it counts towards ----------------------------------------------------------------------

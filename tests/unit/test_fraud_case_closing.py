@@ -25,7 +25,7 @@ from domain.fraud_case import (
     CaseDecision,
     CaseStatus,
 )
-from domain.player import HoldKind
+from domain.player import HoldKind, Stop
 from tests.scenario import NOW, PLAYER_ID, command, player
 from tests.scenario_fraud_case import (
     CONFIRMED,
@@ -59,10 +59,10 @@ from tests.scenario_fraud_case import (
 )
 def test_a_hold_of_the_case_is_one_of_the_player(who: Command, kind: HoldKind) -> None:
     scene = opened().when(holding(kind), who).then(FraudCaseHoldPlaced, HoldPlaced)
-    assert scene.players[PLAYER_ID].holds == {kind}
+    assert scene.players[PLAYER_ID].holds.keys() == {kind}
     assert scene.case.holds == ((PLAYER_ID, kind),)
     scene = scene.when(lifting(kind), replace(who, command_id=uuid4()))
-    assert scene.then(FraudCaseHoldLifted, HoldLifted).players[PLAYER_ID].holds == frozenset()
+    assert scene.then(FraudCaseHoldLifted, HoldLifted).players[PLAYER_ID].holds == {}
     assert (scene.case.holds, scene.case.placed_hold) == ((), True)
 
 
@@ -145,7 +145,7 @@ def test_nobody_lets_money_go_alone(why: str, decision: CaseDecision) -> None:
     assert scene.case.status is CaseStatus.CLOSED
     assert (scene.case.closure_proposed_by, scene.case.closed_by) == ("ann", "ben")
     assert (scene.case.proposal, scene.case.holds) == (None, ())
-    assert not scene.players[PLAYER_ID].on_hold
+    assert not scene.players[PLAYER_ID].holds
 
 
 @pytest.mark.parametrize("why", MONEY)
@@ -201,18 +201,21 @@ def test_an_answer_voids_what_was_proposed_before_it() -> None:
 def test_the_holds_of_a_case_end_with_it_unless_it_is_confirmed() -> None:
     scene = opened().when(holding(), fraud()).when(holding(player_id=OTHER_PLAYER), fraud())
     scene = scene.when(closing(FALSE_POSITIVE), fraud("ann"))
-    assert scene.players[PLAYER_ID].on_hold
+    assert scene.players[PLAYER_ID].stops_payouts
     scene = scene.when(closing(FALSE_POSITIVE), fraud("ben")).then(
         FraudCaseHoldLifted, FraudCaseHoldLifted, FraudCaseClosed, HoldLifted, HoldLifted
     )
-    assert not any(held.on_hold for held in scene.players.values())
+    assert not any(held.holds for held in scene.players.values())
 
 
 def test_only_holds_of_the_case_end_with_it() -> None:
     scene = opened().when(holding(), fraud()).when(closing(INCONCLUSIVE), fraud("ann"))
-    others = replace(scene.players[PLAYER_ID], holds=frozenset({HoldKind.FRAUD, HoldKind.AML}))
+    others = replace(
+        scene.players[PLAYER_ID],
+        holds=dict.fromkeys((HoldKind.FRAUD, HoldKind.AML), frozenset(Stop)),
+    )
     scene = replace(scene, players={PLAYER_ID: others}).when(closing(INCONCLUSIVE), fraud("ben"))
-    assert scene.players[PLAYER_ID].holds == {HoldKind.AML}
+    assert scene.players[PLAYER_ID].holds.keys() == {HoldKind.AML}
 
 
 def test_a_case_ends_with_those_who_may_lift_its_holds() -> None:
@@ -220,7 +223,7 @@ def test_a_case_ends_with_those_who_may_lift_its_holds() -> None:
     scene = scene.when(closing(FALSE_POSITIVE), fraud("ann"))
     assert type(refused(scene, closing(FALSE_POSITIVE), fraud("ben"))) is HoldNotYours
     scene = scene.when(closing(FALSE_POSITIVE), compliance("cleo"))
-    assert (scene.case.status, scene.players[PLAYER_ID].holds) == (CaseStatus.CLOSED, frozenset())
+    assert (scene.case.status, scene.players[PLAYER_ID].holds) == (CaseStatus.CLOSED, {})
 
 
 def test_a_case_ends_several_holds_of_one_player_in_one_append() -> None:
@@ -228,7 +231,7 @@ def test_a_case_ends_several_holds_of_one_player_in_one_append() -> None:
     scene = scene.when(holding(HoldKind.SUPPORT), command("system:fraud"))
     scene = scene.when(closing(FALSE_POSITIVE), compliance("cleo"))
     scene = scene.when(closing(FALSE_POSITIVE), compliance("dora"))
-    assert scene.players[PLAYER_ID].holds == frozenset()
+    assert scene.players[PLAYER_ID].holds == {}
 
 
 def test_a_hold_that_was_lifted_elsewhere_does_not_keep_a_case_open() -> None:

@@ -9,8 +9,8 @@ from domain.commands import Command
 from domain.errors import CommandReused, HoldNotYours, NothingToChange, RoleNotAllowed
 from domain.events import HoldLifted, HoldPlaced, PlayerEvent
 from domain.holds import lift_hold, place_hold
-from domain.player import HoldKind, Player, evolve_player
-from tests.scenario import by, command, player
+from domain.player import HoldKind, Player, Stop, evolve_player
+from tests.scenario import PLAYER_ID, by, command, player
 
 ROLES = ("administrator", "finance", "fraud", "support", "compliance", "platform", "auditor", "")
 PLACED = {"finance": "payment", "fraud": "fraud", "compliance": "aml", "support": "support"}
@@ -47,8 +47,8 @@ def test_each_role_places_its_own_kind_of_hold(role: str, kind: HoldKind | None)
     assert isinstance(event, HoldPlaced)
     assert (event.hold, event.reason) == (own, "r")
     state = evolve_player(player(), event)
-    assert state.holds == {own}
-    assert state.on_hold
+    assert state.holds.keys() == {own}
+    assert state.stops_payouts
 
 
 @pytest.mark.parametrize("kind", [None, *HoldKind])
@@ -77,7 +77,54 @@ def test_a_kind_of_hold_stands_once(role: str, own: str) -> None:
     with pytest.raises(NothingToChange):
         place_hold(player(holds=[own]), acting(role), reason="r")
     state = after(player(holds=others), place_hold(player(holds=others), acting(role), reason="r"))
-    assert state.holds == set(HoldKind)
+    assert state.holds.keys() == set(HoldKind)
+
+
+# --- what is stopped ----------------------------------------------------------------------------
+
+BOTH = frozenset(Stop)
+
+
+@pytest.mark.parametrize(
+    ("role", "stops"),
+    [
+        ("finance", {Stop.PAYOUTS}),
+        ("fraud", BOTH),
+        ("compliance", BOTH),
+        ("support", {Stop.PAYOUTS}),
+    ],
+)
+def test_what_a_hold_stops_follows_from_its_kind_unless_it_is_said(
+    role: str, stops: frozenset[Stop]
+) -> None:
+    usual = after(player(), place_hold(player(), acting(role), reason="r"))
+    assert (usual.stops_payouts, usual.stops_deposits) == (True, Stop.DEPOSITS in stops)
+    for said in ([Stop.PAYOUTS], [Stop.DEPOSITS], [*Stop]):
+        state = after(player(), place_hold(player(), acting(role), stops=said, reason="r"))
+        assert state.stops_payouts is (Stop.PAYOUTS in said)
+        assert state.stops_deposits is (Stop.DEPOSITS in said)
+
+
+def test_a_hold_that_was_stored_without_saying_stops_payouts_alone() -> None:
+    asked = command()
+    stored = HoldPlaced(**asked.header(PLAYER_ID, 2), request_digest="", hold="fraud", reason="r")
+    state = evolve_player(player(), stored)
+    assert (state.stops_payouts, state.stops_deposits) == (True, False)
+
+
+@pytest.mark.parametrize("first", [[Stop.PAYOUTS], [Stop.DEPOSITS]])
+def test_a_hold_is_made_to_stop_more_and_never_less(first: list[Stop]) -> None:
+    state = after(player(), place_hold(player(), acting("fraud"), stops=first, reason="r"))
+    with pytest.raises(NothingToChange):
+        place_hold(state, acting("fraud"), stops=first, reason="r")
+    state = after(state, place_hold(state, acting("fraud"), reason="more"))
+    assert state.holds == {HoldKind.FRAUD: BOTH}
+    for less in ([], [Stop.PAYOUTS], [Stop.DEPOSITS]):
+        with pytest.raises(NothingToChange):
+            place_hold(state, acting("fraud"), stops=less, reason="less")
+    state = after(state, lift_hold(state, acting("fraud"), kind=HoldKind.FRAUD, reason="r"))
+    assert not state.stops_payouts
+    assert not state.stops_deposits
 
 
 # --- lifting ------------------------------------------------------------------------------------
@@ -93,7 +140,7 @@ def test_a_hold_is_lifted_by_whoever_its_kind_is_for(role: str, kind: HoldKind) 
     event = lift_hold(state, acting(role), kind=kind, reason="r")
     assert isinstance(event, HoldLifted)
     assert (event.hold, event.reason) == (kind, "r")
-    assert evolve_player(state, event).holds == set(HoldKind) - {kind}
+    assert evolve_player(state, event).holds.keys() == set(HoldKind) - {kind}
 
 
 @pytest.mark.parametrize("kind", HoldKind)
@@ -125,9 +172,9 @@ def test_who_may_not_lift_a_hold_does_not_learn_whether_there_is_one() -> None:
 def test_payouts_stay_stopped_until_the_last_hold_is_lifted() -> None:
     state = player(holds=["payment", "aml"])
     state = after(state, lift_hold(state, acting("finance"), kind=HoldKind.PAYMENT, reason="r"))
-    assert state.on_hold
+    assert state.stops_payouts
     state = after(state, lift_hold(state, acting("compliance"), kind=HoldKind.AML, reason="r"))
-    assert not state.on_hold
+    assert not state.stops_payouts
 
 
 # --- repeats ------------------------------------------------------------------------------------

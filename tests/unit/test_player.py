@@ -59,7 +59,7 @@ def test_a_new_player_is_unverified_and_free() -> None:
     assert state.time_zone == "UTC"
     assert not state.excluded
     assert not state.is_excluded(NOW)
-    assert not state.on_hold
+    assert not state.holds
     assert not state.limits
     assert not state.instruments
 

@@ -139,6 +139,7 @@ SAW = Saw(
         verification="full",
         jurisdiction=None,
         holds=("aml", "fraud"),
+        stops=("deposits", "payouts"),
         excluded=True,
         excluded_until=AT,
     ),
@@ -193,7 +194,7 @@ def test_what_was_seen_is_said_subject_by_subject() -> None:
     assert list(saying.seen(SAW)) == [
         "balance: available 10.50 EUR, house:fees -7 JPY",
         f"player: verified full, no jurisdiction, excluded until {AT:%Y-%m-%d %H:%M}, "
-        "holds: aml, fraud",
+        "holds: aml, fraud, stopping deposits and payouts",
         "score: 72 by rules-3, high: shared_instrument (position 38); counted: "
         "low_turnover (medium, position 31), closed_loop (high, holds, position 30)",
         "agreed: ann as finance, ben as fraud (does not count: expired); still takes compliance",

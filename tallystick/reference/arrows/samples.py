@@ -50,7 +50,7 @@ PLAYER: Final = players.evolve_player(
     None,
     players.register_player(SAMPLE_ID, command(), verification=players.Verification.FULL),
 )
-HELD: Final = replace(PLAYER, holds=frozenset({players.HoldKind.PAYMENT}))
+HELD: Final = replace(PLAYER, holds={players.HoldKind.FRAUD: frozenset(players.Stop)})
 EXCLUDED: Final = replace(PLAYER, excluded=True)
 
 LIMIT_COUNTS: Final = deposit_counts(SAMPLE_ID, AMOUNT, NOW.date())
