@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -20,6 +19,7 @@ from api.reading import View, viewing
 from api.requests_players import LimitBody
 from api.resources import Shown
 from api.services import Services
+from domain.calendar import today_of
 from domain.counters import Window, limit_counter
 from domain.errors import LimitInvalid, NothingToChange
 from domain.player import Player
@@ -62,6 +62,11 @@ class LimitsShown(Shown):
     time_zone: str = Field(
         description="Where the days, weeks (from Monday) and months begin.",
         examples=["Europe/Malta"],
+    )
+    today: date = Field(
+        description="What is paid in now counts on this day, its week and its month. It goes on for"
+        " a while when the time zone changes.",
+        examples=["2027-05-03"],
     )
     items: list[UsedLimitShown]
 
@@ -120,7 +125,7 @@ def _shown(player: Player, services: Services, response: Response) -> LimitsShow
 
 async def _used(view: View, player: Player) -> Used:
     """What counts towards each limit in the windows that are now, or were then."""
-    today: date = view.now.astimezone(ZoneInfo(player.time_zone)).date()
+    today = today_of(player, view.now)
     counters = {
         (window, currency): limit_counter(player.id, window, currency, today)
         for window, currency in player.limits
@@ -139,6 +144,7 @@ def _with_uses(player: Player, used: Used, now: datetime) -> LimitsShown:
     return LimitsShown(
         player_id=player.id,
         time_zone=player.time_zone,
+        today=today_of(player, now),
         items=[
             _with_use(limit, used[Window(limit.window), limit.currency])
             for limit in LimitShown.all_of(player, now)

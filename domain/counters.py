@@ -56,6 +56,12 @@ def _period(window: Window, today: date) -> str:
             assert_never(window)
 
 
+def counted_on(counted: tuple[Count, ...]) -> date:
+    """The date of the windows that `limit_counters` names: a player's calendar may change."""
+    day, *_ = (count.counter.rpartition(":")[2] for count in counted)
+    return date.fromisoformat(day)
+
+
 def instrument_counter(player_id: UUID, instrument: str, currency: str) -> str:
     """What came in from an instrument, less what went back to it or is on its way there."""
     return f"instrument:{player_id}:{currency}:{instrument}"

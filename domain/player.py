@@ -5,7 +5,7 @@ Deposit limits are decided in `limits.py`, holds in `holds.py`; their state is h
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
@@ -76,6 +76,14 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDay:
+    """The day that goes on for deposit limits after a change of the time zone."""
+
+    day: date
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """A card, account or wallet: where it has been used first."""
 
@@ -95,6 +103,8 @@ class Player:
     verification: Verification
     time_zone: str
     """IANA name: where the player's days begin."""
+    kept_day: KeptDay | None = None
+    """Of the time zone before, see `calendar.py`."""
     excluded: bool = False
     """The bare flag, as last recorded; `is_excluded` also looks at the clock."""
     excluded_until: datetime | None = None
@@ -155,8 +165,11 @@ def change_verification(
     verification: Verification,
     jurisdiction: str | None,
     time_zone: str,
+    kept_day: KeptDay | None = None,
 ) -> VerificationChanged | None:
     """Record how well the player's identity is known; None if this command did so already.
+
+    `kept_day`: which day goes on, and how long, if that is another time zone; None: none does.
 
     Raises:
         NothingToChange: it is so already.
@@ -166,12 +179,15 @@ def change_verification(
     known = (state.verification, state.jurisdiction, state.time_zone)
     if known == (verification, jurisdiction, time_zone):
         raise NothingToChange
+    kept = kept_day if time_zone != state.time_zone else None
     return VerificationChanged(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         verification=verification,
         jurisdiction=jurisdiction,
         time_zone=time_zone,
+        limit_day=kept.day.isoformat() if kept else None,
+        limit_day_until=kept.until if kept else None,
     )
 
 
@@ -283,6 +299,7 @@ def _changed(state: Player, event: PlayerEvent) -> Player:
                 verification=Verification(event.verification),
                 jurisdiction=event.jurisdiction,
                 time_zone=event.time_zone,
+                kept_day=_kept_day(state, event),
             )
         case LimitSet():
             key = (Window(event.window), event.currency)
@@ -312,6 +329,12 @@ def _changed(state: Player, event: PlayerEvent) -> Player:
             return replace(state, holds=left)
         case _:
             assert_never(event)
+
+
+def _kept_day(state: Player, event: VerificationChanged) -> KeptDay | None:
+    if event.limit_day is None or event.limit_day_until is None:
+        return state.kept_day if event.time_zone == state.time_zone else None
+    return KeptDay(day=date.fromisoformat(event.limit_day), until=event.limit_day_until)
 
 
 def _at_least_until(state: Player, event: PlayerExcluded) -> datetime | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
 from domain.accounts import of_player
+from domain.calendar import today_of
 from domain.counters import (
     Window,
     counts,
@@ -233,7 +233,7 @@ class _Counters:
         self, connection: Connection[Any], player: Player, position: int, at: datetime
     ) -> None:
         self._player, self._position, self._at = player, position, at
-        self._today = at.astimezone(ZoneInfo(player.time_zone)).date()
+        self._today = today_of(player, at)
         names = {code: _names(player.id, code) for code in currencies()}
         kept = _kept(connection, [name for of_one in names.values() for name in of_one])
         self._currencies = [code for code, of_one in names.items() if kept.keys() & set(of_one)]

@@ -449,6 +449,14 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         **_HEADER, jurisdiction="MT", verification="basic", time_zone="Europe/Malta"
     ),
     e.VerificationChanged(
+        **_COMMANDED,
+        verification="full",
+        jurisdiction="MT",
+        time_zone="Pacific/Auckland",
+        limit_day="2026-03-02",
+        limit_day_until=LATER,
+    ),
+    e.VerificationChanged(
         **_COMMANDED, verification="full", jurisdiction="GB", time_zone="Europe/London"
     ),
     e.LimitSet(**_COMMANDED, window="week", currency="EUR", limit_minor=50_000, effective_at=LATER),

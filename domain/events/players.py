@@ -30,6 +30,10 @@ class VerificationChanged(CommandedEvent):
     verification: str
     jurisdiction: str | None
     time_zone: str
+    limit_day: str | None = None
+    """ISO 8601: the date that deposits go on counting on when the time zone has changed."""
+    limit_day_until: datetime | None = None
+    """From then on the calendar of the new time zone holds; None: at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from uuid import UUID
 from domain.errors import DomainError
 from domain.events import LedgerEvent
 from domain.money import InvalidMoney
-from domain.player import Player
+from domain.player import KeptDay, Player
 from domain.provider import Provider
 from domain.transactions import Transaction
 from tallystick.commands.adjustments import AdjustmentCommands
@@ -211,7 +211,7 @@ class _DraftingHandling(Handling):
         # Looked up once for all the commands: what they rest on is checked by each append.
         self._providers: dict[str, Provider] = {}
         self._players: dict[UUID, Player] = {}
-        self._today: dict[str, date] = {}
+        self._today: dict[tuple[str, KeptDay | None], date] = {}
         self._read: set[UUID] = set()
         """Transactions that these commands are about: read once is enough for all of them."""
 
@@ -232,9 +232,10 @@ class _DraftingHandling(Handling):
     def today(self, player: Player, at: datetime | None = None) -> date:
         if at is not None:
             return super().today(player, at)
-        found = self._today.get(player.time_zone)
+        zone = (player.time_zone, player.kept_day)
+        found = self._today.get(zone)
         if found is None:
-            found = self._today[player.time_zone] = super().today(player)
+            found = self._today[zone] = super().today(player)
         return found
 
     def transaction(self, transaction_id: UUID) -> Transaction:

@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime
 from hashlib import sha1, sha256
 from typing import TypeVar, cast
 from uuid import NAMESPACE_URL, UUID, uuid5
-from zoneinfo import ZoneInfo
 
 import msgspec
 
+from domain.calendar import today_of
 from domain.commands import Command, repeated
 from domain.deposit import Deposit
 from domain.dispute import Dispute
@@ -332,8 +332,8 @@ class Handling:
         return _only(Deposit)(self.transaction(deposit_id))
 
     def today(self, player: Player, at: datetime | None = None) -> date:
-        """The date where the player is, now or at another moment."""
-        return (at or self._clock()).astimezone(ZoneInfo(player.time_zone)).date()
+        """The date that the player's deposits count on, now or at another moment."""
+        return today_of(player, at or self._clock())
 
     def provider(self, name: str) -> Provider:
         """The provider as last read; name its version where a decision rests on it.

@@ -13,6 +13,7 @@ from domain.attempts import parse_reference
 from domain.commands import Command
 from domain.conversion import Conversion, ConversionStatus
 from domain.conversion_reports import hear_conversion
+from domain.counters import counted_on
 from domain.deposit import Deposit, DepositStatus
 from domain.deposit_concerns import with_excess
 from domain.deposit_reports import hear_deposit
@@ -258,9 +259,9 @@ class Inbox:
         Only one that was given up may pass a limit: the others count since their creation. It
         counts on the day of its creation again, so it is that day's limit that it may pass.
         """
-        if state.status not in _GIVEN_UP:
+        if state.status not in _GIVEN_UP or not state.counted:
             return standing_concerns(player, self._handling.now())
-        today = self._handling.today(player, at=state.created_at)
+        today = counted_on(state.counted)
         used = self._handling.ledger.balances([count.counter for count in state.counted])
         return late_concerns(player, state.amount, used, self._handling.now(), today)
 

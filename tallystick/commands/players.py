@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from domain.calendar import day_kept
 from domain.commands import Command, repeated
 from domain.counters import Window, limit_counter
 from domain.errors import NothingToChange
@@ -106,6 +107,7 @@ class PlayerCommands:
                     verification=verification,
                     jurisdiction=jurisdiction,
                     time_zone=time_zone,
+                    kept_day=day_kept(player, time_zone, command.now),
                 )
             except NothingToChange:
                 return None

@@ -270,6 +270,56 @@ def test_a_deposit_is_counted_on_the_day_it_was_begun(api: Api, clock: Clock) ->
     assert use(api, player) == (600, 400)
 
 
+EAST, WEST = "Pacific/Kiritimati", "Pacific/Honolulu"
+
+
+@pytest.mark.parametrize(
+    ("moment", "home", "zones"),
+    [
+        # A day that has begun elsewhere, and one that has not ended there.
+        (SUNDAY_NOON, "UTC", [EAST]),
+        ("2026-05-04T06:00:00+00:00", "UTC", [WEST]),
+        (SUNDAY_NOON, "UTC", [EAST, WEST, EAST, "UTC"]),
+        ("2026-05-31T12:00:00+00:00", "UTC", [EAST]),
+        ("2026-05-31T12:00:00+00:00", WEST, [EAST, "UTC"]),
+    ],
+)
+@pytest.mark.parametrize("window", ["day", "week", "month"])
+def test_moving_gives_no_limit_anew(
+    api: Api, clock: Clock, moment: str, home: str, zones: list[str], window: str
+) -> None:
+    clock.set(moment)
+    player = known(api, time_zone=home)
+    put_limit(api, player, 1_000, window)
+    assert not is_refused(api.deposit(player, 1_000))
+    for zone in zones:
+        body = {"verification": "full", "time_zone": zone}
+        path = f"/v1/players/{player}"
+        api.client.put(path, headers=api.headers(), json=body).raise_for_status()
+        assert use(api, player, window) == (1_000, 0)
+        assert is_refused(api.deposit(player, 1))
+    clock.pass_by(days=33)
+    assert use(api, player, window) == (0, 1_000)
+    assert not is_refused(api.deposit(player, 1_000))
+
+
+def test_late_money_is_judged_by_the_day_it_counted_on_wherever_the_player_is_now(
+    api: Api, clock: Clock
+) -> None:
+    player = known(api, time_zone="UTC")
+    put_limit(api, player, 1_000)
+    late = UUID(api.deposit(player, 600).json()["id"])
+    api.dispatch.submit(late)
+    decline = {"code": "do_not_honour", "raw_code": "05"}
+    live_report(api, notice_body(late, 600, status="declined", decline=decline))
+    assert not is_refused(api.deposit(player, 600))
+    body = {"verification": "full", "time_zone": EAST}
+    api.client.put(f"/v1/players/{player}", headers=api.headers(), json=body).raise_for_status()
+    clock.pass_by(days=3)
+    live_report(api, notice_body(late, 600))
+    assert api.transaction(str(late))["concerns"] == ["limit_exceeded"]
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 

@@ -341,9 +341,9 @@ def test_a_hold_of_payouts_alone_is_widened_when_cards_are_tested(
 
 def test_a_player_who_is_on_hold_for_fraud_stays_so(api: Api, desk: FraudDesk) -> None:
     customer = Customer(api)
-    api.post(f"/v1/players/{customer.id}/holds", {"reason": "odd"}, person="ben").raise_for_status()
     for _ in range(5):
         customer.is_declined(token())
+    api.post(f"/v1/players/{customer.id}/holds", {"reason": "odd"}, person="ben").raise_for_status()
     at_the_desk(api, desk)
     assert [hold["reason"] for hold in events(api.settings, "HoldPlaced", customer.id)] == ["odd"]
     assert taken_up(api.settings, f"player:{customer.id}")

@@ -28,6 +28,8 @@ class NaiveCounters:
         self.parts: dict[tuple[str, int], dict[str, int]] = {}
         """By transaction and leg: what it contributes to each counter now."""
         self.zones: dict[str, str] = {}
+        self.kept: dict[str, tuple[str, str]] = {}
+        """By player: the day that goes on after a change of the time zone, and how long."""
         self.deposits: dict[str, Deposit] = {}
         self.legs: dict[str, dict[int, dict[str, Any]]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}
@@ -37,6 +39,8 @@ class NaiveCounters:
         """The next event of the log."""
         if topic in ("PlayerRegistered", "VerificationChanged"):
             self.zones[stream] = event["time_zone"]
+            if event.get("limit_day"):
+                self.kept[stream] = (event["limit_day"], event["limit_day_until"])
         elif topic == "WagerRecorded":
             money = event["amount"]
             name = f"wagered:{event['player_id']}:{money['currency']}"
@@ -102,6 +106,9 @@ class NaiveCounters:
         player, currency = event["player_id"], event["amount"]["currency"]
         moment = datetime.fromisoformat(event["occurred_at"])
         there = moment.astimezone(ZoneInfo(self.zones[player]))
+        day, until = self.kept.get(player, ("", ""))
+        if until and moment < datetime.fromisoformat(until):
+            there = datetime.fromisoformat(day)
         return [
             f"limit:{player}:{currency}:{there:%Y-%m-%d}",
             f"limit:{player}:{currency}:{there:%G-W%V}",

@@ -1,5 +1,6 @@
 """Deposit limits: less at once, more after a day, counted per calendar window."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise, product
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.calendar import day_kept, today_of
 from domain.counters import Window, limit_counter
 from domain.errors import CommandReused, LimitInvalid, NothingToChange
 from domain.events import Count, LimitSet
@@ -19,7 +21,7 @@ from domain.limits import (
     set_limit,
 )
 from domain.money import AMOUNT_MINOR_MAX, Money
-from domain.player import Limit, Player, evolve_player
+from domain.player import Limit, Player, change_verification, evolve_player
 from tests.scenario import NOW, PLAYER_ID, by, player
 
 DAY = timedelta(days=1)
@@ -338,6 +340,56 @@ def test_every_ceiling_is_of_a_counter_that_a_deposit_of_that_day_counts_on(toda
     state = limited(day=1, week=2, month=3)
     counted = {count.counter for count in deposit_counts(state.id, Money(1, "EUR"), today)}
     assert set(deposit_ceilings(state, "EUR", NOW, today)) == counted
+
+
+# --- moving -------------------------------------------------------------------------------------
+
+ZONES = ("UTC", "Pacific/Auckland", "Pacific/Honolulu", "Pacific/Kiritimati", "America/Havana")
+HALF_HOUR = timedelta(minutes=30)
+
+
+@given(st.lists(st.tuples(st.integers(0, 150), st.sampled_from(ZONES)), max_size=8))
+def test_moving_neither_opens_a_day_nor_closes_one_early(moves: list[tuple[int, str]]) -> None:
+    """Looked at every half hour, whatever the moves: days go on, and each lasts a day at least."""
+    state, days = player(), []
+    due: dict[int, list[str]] = {}
+    for step, zone in moves:
+        due.setdefault(step, []).append(zone)
+    for step in range(400):
+        now = NOW + step * HALF_HOUR
+        before = today_of(state, now)
+        for zone in due.get(step, ()):
+            state = moved(state, zone, now)
+            assert today_of(state, now) == before
+        days.append(before)
+    assert days == sorted(days)
+    lasted = Counter(days)
+    complete = sorted(lasted)[1:-1]
+    assert all(lasted[day] >= 46 for day in complete), "a day has 23 hours at least"
+    assert days[-1] <= (NOW + 400 * HALF_HOUR + timedelta(hours=14)).date()
+
+
+def test_in_the_end_days_are_those_of_where_the_player_is() -> None:
+    state = moved(player(), "Pacific/Auckland", NOW)
+    there = NOW + 3 * DAY  # 22:30 in Auckland
+    assert today_of(state, there) == date(2026, 3, 5)
+    assert today_of(state, there + timedelta(hours=2)) == date(2026, 3, 6)
+
+
+def moved(state: Player, zone: str, now: datetime) -> Player:
+    try:
+        event = change_verification(
+            state,
+            by("ann", now=now),
+            verification=state.verification,
+            jurisdiction=state.jurisdiction,
+            time_zone=zone,
+            kept_day=day_kept(state, zone, now),
+        )
+    except NothingToChange:
+        return state
+    assert event is not None
+    return evolve_player(state, event)
 
 
 # --- hearing late -------------------------------------------------------------------------------
