@@ -200,7 +200,7 @@ def place_case_hold(
     services: ServicesHere,
     response: Response,
 ) -> FraudCaseShown:
-    """Stop a player's payouts because of a case."""
+    """Put a player on hold because of a case: nothing is paid in or out."""
     placed = services.fraud_cases.place_hold(case_id, body.player_id, body.hold, body.note, caller)
     return _answered(placed, response)
 

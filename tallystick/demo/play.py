@@ -109,10 +109,13 @@ class Play:
         verification = "full" if player.verified else "none"
         body = {"verification": verification, "time_zone": player.time_zone}
         self._cast.platform.put(path, body, key=key)
-        for begins, what in ((player.excluded, "exclusion"), (player.on_hold, "hold")):
-            if begins:
-                reason = {"reason": "agreed beforehand"}
-                self._cast.risk.post(f"{path}/{what}", reason, key=f"{key}-{what}")
+        reason = {"reason": "agreed beforehand"}
+        if player.excluded:
+            self._cast.risk.post(f"{path}/exclusion", reason, key=f"{key}-exclusion")
+        if player.on_hold:
+            # Something has to be paid in, for there to be a payout that is stopped.
+            stops = {**reason, "stops": ["payouts"]}
+            self._cast.risk.post(f"{path}/hold", stops, key=f"{key}-hold")
         if player.limited:
             limit = {"currency": player.currency, "limit": 1}
             self._cast.platform.put(f"{path}/limits/day", limit, key=f"{key}-limit")
