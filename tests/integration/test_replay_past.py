@@ -57,7 +57,8 @@ class Naive:
     """By account, oldest first: position, amount, balance."""
     begun: dict[str, list[str]] = field(default_factory=dict)
     """By player, oldest first."""
-    holds: dict[str, set[str]] = field(default_factory=dict)
+    holds: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """By player: kind, and what it stops."""
     instruments: dict[str, set[str]] = field(default_factory=dict)
     states: dict[str, Transaction] = field(default_factory=dict)
     at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,8 +75,12 @@ class Naive:
         if row.topic == "InstrumentRegistered":
             self.instruments.setdefault(stream, set()).add(said["instrument"])
         if row.topic in ("HoldPlaced", "HoldLifted"):
-            holds = self.holds.setdefault(stream, set())
-            (holds.add if row.topic == "HoldPlaced" else holds.discard)(said["hold"])
+            holds, kind = self.holds.get(stream, set()), said["hold"]
+            if row.topic == "HoldPlaced":
+                holds |= {(kind, stop) for stop in said.get("stops", ["payouts"])}
+            else:
+                holds = {hold for hold in holds if hold[0] != kind}
+            self.holds[stream] = holds
         event = decode(row.topic, row.state, row.originator_id, row.originator_version)
         after = evolve_transaction(self.states.get(stream), event)
         if after is not None:
@@ -88,7 +93,8 @@ def check_the_player(found: PlayerThen, naive: Naive) -> None:
     balances = {one.account: one.balance_minor for one in found.balances if one.balance_minor}
     own = {a: b for a, b in naive.books.balances.items() if f"player:{player_id}:" in a and b}
     assert balances == own
-    assert {hold.kind for hold in found.holds} == naive.holds.get(player_id, set())
+    holds = {(hold.kind, stop) for hold in found.holds for stop in hold.stops}
+    assert holds == naive.holds.get(player_id, set())
     begun = naive.begun.get(player_id, [])
     assert [str(row.id) for row in found.transactions] == begun[::-1][:LIMIT]
     assert found.more_transactions == (len(begun) > LIMIT)

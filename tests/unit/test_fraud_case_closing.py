@@ -218,6 +218,23 @@ def test_only_holds_of_the_case_end_with_it() -> None:
     assert scene.players[PLAYER_ID].holds.keys() == {HoldKind.AML}
 
 
+def only_payouts(scene: Scene) -> Scene:
+    """The player's fraud hold is one of before holds said what they stop."""
+    held = replace(scene.players[PLAYER_ID], holds={HoldKind.FRAUD: frozenset({Stop.PAYOUTS})})
+    return replace(scene, players={PLAYER_ID: held})
+
+
+def test_a_case_makes_its_own_hold_stop_more() -> None:
+    scene = only_payouts(opened().when(holding(), fraud()))
+    wider = scene.when(holding(), fraud()).then(FraudCaseHoldPlaced, HoldPlaced)
+    assert wider.players[PLAYER_ID].stops_deposits
+    assert wider.case.holds == ((PLAYER_ID, HoldKind.FRAUD),)
+
+
+def test_a_case_does_not_take_over_the_hold_of_others() -> None:
+    assert type(refused(only_payouts(opened()), holding(), fraud())) is NothingToChange
+
+
 def test_a_case_ends_with_those_who_may_lift_its_holds() -> None:
     scene = opened().when(holding(HoldKind.AML), compliance())
     scene = scene.when(closing(FALSE_POSITIVE), fraud("ann"))
