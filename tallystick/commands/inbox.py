@@ -148,11 +148,7 @@ class Inbox:
         Raises:
             TransactionNotFound: no such transaction.
         """
-
-        def decide(state: Transaction) -> Drafted | None:
-            return self._hear(state, evidence)
-
-        return self._handling.change_any(transaction_id, decide)
+        return self._handling.change_any(transaction_id, lambda state: self._hear(state, evidence))
 
     def _hear(self, state: Transaction, evidence: Evidence) -> Drafted | None:
         name = _provider_of(state, evidence)
