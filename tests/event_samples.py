@@ -449,14 +449,6 @@ SAMPLES: tuple[LedgerEvent, ...] = (
         **_HEADER, jurisdiction="MT", verification="basic", time_zone="Europe/Malta"
     ),
     e.VerificationChanged(
-        **_COMMANDED,
-        verification="full",
-        jurisdiction="MT",
-        time_zone="Pacific/Auckland",
-        limit_day="2026-03-02",
-        limit_day_until=LATER,
-    ),
-    e.VerificationChanged(
         **_COMMANDED, verification="full", jurisdiction="GB", time_zone="Europe/London"
     ),
     e.LimitSet(**_COMMANDED, window="week", currency="EUR", limit_minor=50_000, effective_at=LATER),
@@ -464,7 +456,6 @@ SAMPLES: tuple[LedgerEvent, ...] = (
     e.PlayerExcluded(**_COMMANDED, reason="asked for it", until=LATER),
     e.ExclusionEnded(**_COMMANDED, reason="a year is over"),
     e.HoldPlaced(**_COMMANDED, hold="fraud", reason="court order"),
-    e.HoldPlaced(**_COMMANDED, hold="aml", reason="court order", stops=("deposits", "payouts")),
     e.HoldLifted(**_COMMANDED, hold="fraud", reason="order withdrawn"),
     e.WagerRecorded(
         **_COMMANDED, player_id=PLAYER_ID, amount=EUR, metadata=_METADATA, counts=_COUNTS
@@ -574,6 +565,13 @@ ADDED_LATER: tuple[LedgerEvent, ...] = (
     replace(SAMPLE[e.WithdrawalReturned], to_house=Money(50, "EUR")),
     replace(SAMPLE[e.RefundSucceeded], **_AGAIN),
     replace(SAMPLE[e.RefundReversed], evidence=_TIMED, to_house=Money(50, "EUR")),
+    replace(SAMPLE[e.HoldPlaced], stops=("deposits", "payouts")),
+    replace(
+        SAMPLE[e.VerificationChanged],
+        time_zone="Pacific/Auckland",
+        limit_day="2026-03-02",
+        limit_day_until=LATER,
+    ),
 )
 """With the fields that their kind did not have from the beginning."""
 
