@@ -38,6 +38,7 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     commands.PlayerNotFound: 404,
     commands.ProviderNotFound: 404,
     commands.RuleSetNotFound: 404,
+    commands.RateProposalNotFound: 404,
     commands.CaseNotFound: 404,
     commands.ReportNotFound: 404,
     request.AccountUnknown: 404,

@@ -140,3 +140,14 @@ class RatesBody(Body):
         AfterValidator(_existing_day),
     ] = Field(description="The day that the source names.", examples=["2026-05-03"])
     rates: list[RateBody] = Field(min_length=1, max_length=RATES_MAX)
+    note: Note = Field(
+        default="",
+        description="Why; needed where a rate moves by more than 10 %.",
+        examples=["As the central bank corrected them."],
+    )
+
+
+class RatesNoteBody(Body):
+    """What a person says about a table that waits, or about a source."""
+
+    note: Note = Field(default="", examples=["Compared with the bank's own page."])

@@ -45,7 +45,7 @@ _ID = re.compile(
 _KEPT_BITS = UUID("00000000-0000-f000-c000-000000000000").int
 """Version and variant of a UUID."""
 
-_ONCE = frozenset(("ProviderRegistered", "ApprovalPolicyProposed", "RateTablePublished"))
+_ONCE = frozenset(("ProviderRegistered", "ApprovalPolicyProposed", "RateTableProposed"))
 _APPENDED = """
 SELECT r.size, originator_id, originator_version, topic, state
 FROM ledger_events CROSS JOIN LATERAL (

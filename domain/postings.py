@@ -63,7 +63,7 @@ from domain.events import (
     ProviderPaused,
     ProviderRegistered,
     ProviderResumed,
-    RateTablePublished,
+    RatesEvent,
     RefundApprovalAwaited,
     RefundApproved,
     RefundCancelled,
@@ -238,11 +238,10 @@ def postings(event: LedgerEvent) -> tuple[Posting, ...]:
             | WagerRecorded()
             | ApprovalPolicyProposed()
             | ApprovalPolicyPublished()
-            | RateTablePublished()
             | ProjectionCutOver()
         ):
             return ()
-        case _ if isinstance(event, FraudEvent):
+        case _ if isinstance(event, RatesEvent | FraudEvent):
             return ()
         case _:
             assert_never(event)

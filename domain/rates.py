@@ -1,29 +1,30 @@
-"""Rates: arithmetic of exchange · the table of rates in force · publishing one.
+"""Rates: arithmetic of exchange · state · evolve. The decisions are in `rate_decisions.py`.
 
 A rate is a ratio of whole units of one currency for one whole unit of another; minor units come
 in only when an amount is exchanged. There is no float anywhere: the only division is the last
 step, with the rounding rule named.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final, assert_never
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from domain.commands import Command, remember, repeated
-from domain.errors import (
-    AmountTooSmall,
-    InvalidQuote,
-    InvalidRate,
-    NothingToChange,
-    RateMissing,
+from domain.commands import remember
+from domain.errors import AmountTooSmall, InvalidQuote, InvalidRate, RateMissing
+from domain.events import (
+    RateProposalDiscarded,
+    RatesEvent,
+    RateSourceProposed,
+    RateSourceRevoked,
+    RateSourceTrusted,
+    RateTableApproved,
+    RateTableProposed,
+    RateTablePublished,
 )
-from domain.events import Rate, RatesEvent, RateTablePublished
 from domain.money import Money, exponent, transaction_amount
 from domain.replacing import replace
 
@@ -130,28 +131,29 @@ def decimal_text(rate: Fraction) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
-    """How often a source's rates of one day have been published, and what they were last."""
-
-    times: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RateTable:
-    """The table that was published last, and what is needed to recognise one published before."""
+    """What currencies are worth as of a day, as a source says."""
 
-    id: UUID
-    version: int
     table: str
+    """Its name, as quotes record it: `ecb-2026-11-20`."""
     source: str
     base: str
     as_of: str
+    """The day that the source names."""
     rates: Mapping[str, Fraction]
     """Whole units for one whole unit of the base, by currency; without the base."""
-    publications: Mapping[str, Publication]
-    """By source and day: `ecb-2026-11-20`."""
-    commands: Mapping[UUID, str]
+
+    @property
+    def currencies(self) -> Set[str]:
+        """All that it can exchange."""
+        return {self.base, *self.rates}
+
+    def says_the_same(self, other: "RateTable") -> bool:
+        """Whether they differ in nothing but their names."""
+        return (self.source, self.base, self.as_of, self.rates) == (
+            *(other.source, other.base, other.as_of),
+            other.rates,
+        )
 
     def rate(self, source: str, target: str) -> Fraction:
         """Whole units of `target` for one of `source`, exactly, through the base.
@@ -159,9 +161,14 @@ class RateTable:
         Raises:
             RateMissing: the table does not name one of them.
         """
-        return self._from_base(target) / self._from_base(source)
+        return self.from_base(target) / self.from_base(source)
 
-    def _from_base(self, currency: str) -> Fraction:
+    def from_base(self, currency: str) -> Fraction:
+        """Whole units of `currency` for one of the base.
+
+        Raises:
+            RateMissing: the table does not name it.
+        """
         if currency == self.base:
             return Fraction(1)
         rate = self.rates.get(currency)
@@ -170,117 +177,210 @@ class RateTable:
         return rate
 
 
-@lru_cache(maxsize=1)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateProposal:
+    """A table that waits for people."""
+
+    id: UUID
+    table: RateTable
+    """Not under the name yet that it gets when it comes in force."""
+    person: str | None
+    """Who wants it in force, and another has to agree; None: only its source, and two have to."""
+    beyond: str
+    """How it was further than a source may go alone; empty: it was not."""
+    note: str
+    at: datetime
+
+
+class SourceStatus(StrEnum):
+    """Whether a source may put rates in force by itself."""
+
+    PROPOSED = "proposed"
+    """One person would trust it."""
+    TRUSTED = "trusted"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSource:
+    """A source that people have decided about."""
+
+    name: str
+    status: SourceStatus
+    person: str
+    """Who decided last."""
+    note: str
+    at: datetime
+    was_trusted: bool
+    """It was, or is: its name is no person's, whatever key bears it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRates:
+    """The table in force, what is proposed, and which sources are trusted."""
+
+    id: UUID
+    version: int
+    in_force: RateTable | None
+    since: datetime | None
+    """When the table came in force."""
+    approved_by: tuple[str, ...]
+    """The two people who agreed to it; (): a source alone, or, once, one person."""
+    before: RateTable | None
+    """In force when the day (UTC) of `since` began."""
+    times: Mapping[str, int]
+    """How many tables have been in force, by source and day: `ecb-2026-11-20`."""
+    proposals: Mapping[UUID, RateProposal]
+    """By id, oldest first; one of each source and person."""
+    sources: Mapping[str, RateSource]
+    """By name."""
+    commands: Mapping[UUID, str]
+
+    def references(self, now: datetime) -> tuple[RateTable, ...]:
+        """The table in force, and the one that was when today (UTC) began, if that is another."""
+        if self.in_force is None or self.since is None:
+            return ()
+        if self.before is None or self.since.date() != now.date():
+            return (self.in_force,)
+        return (self.in_force, self.before)
+
+    def is_trusted(self, source: str) -> bool:
+        """Whether two people let it put rates in force by itself."""
+        return source in self.sources and self.sources[source].status is SourceStatus.TRUSTED
+
+    def waiting(self, table: RateTable) -> RateProposal | None:
+        """The proposal of this very table."""
+        found = (one for one in self.proposals.values() if one.table.says_the_same(table))
+        return next(found, None)
+
+
+_STREAM: Final = uuid5(NAMESPACE_URL, "urn:tallystick:rates")
+
+NO_RATES: Final = ExchangeRates(
+    id=_STREAM,
+    version=0,
+    in_force=None,
+    since=None,
+    approved_by=(),
+    before=None,
+    times={},
+    proposals={},
+    sources={},
+    commands={},
+)
+"""Before the first table."""
+
+
 def rates_stream() -> UUID:
-    """The one stream that all tables are published in."""
-    return uuid5(NAMESPACE_URL, "urn:tallystick:rates")
-
-
-# --- decisions ----------------------------------------------------------------------------------
-
-
-def publish_rates(
-    state: RateTable | None,
-    command: Command,
-    *,
-    source: str,
-    base: str,
-    as_of: str,
-    rates: tuple[Rate, ...],
-) -> RateTablePublished | None:
-    """Put a table of rates in force; None if this command did so already.
-
-    The table is named for its source and day; other rates of the same source and day are another
-    version: `ecb-2026-11-20`, then `ecb-2026-11-20-2`.
-
-    Raises:
-        NothingToChange: these very rates were the last published of this source and day.
-        InvalidRate: a rate, the source's name or the day cannot be used; the detail says which.
-        InvalidMoney: a currency is not an active one of ISO 4217.
-    """
-    if state is not None and repeated(state.commands, command):
-        return None
-    _check_heading(source, as_of)
-    checked = _checked_rates(base, rates)
-    day = f"{source}-{as_of}"
-    published = state.publications.get(day) if state else None
-    if published is not None and published.digest == _digest(base, checked):
-        raise NothingToChange
-    times = published.times + 1 if published else 1
-    return RateTablePublished(
-        **command.header(rates_stream(), state.version + 1 if state else 1),
-        request_digest=command.request_digest,
-        table=day if times == 1 else f"{day}-{times}",
-        source=source,
-        base=base,
-        as_of=as_of,
-        rates=tuple(
-            Rate(currency=currency, numerator=rate.numerator, denominator=rate.denominator)
-            for currency, rate in sorted(checked.items())
-        ),
-    )
-
-
-def _check_heading(source: str, as_of: str) -> None:
-    if not (source.isascii() and source.replace("-", "").replace("_", "").isalnum()):
-        raise InvalidRate("The source's name has letters, digits, - and _ only.")
-    try:
-        day = date.fromisoformat(as_of)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != as_of:
-        raise InvalidRate(f"{as_of!r} is not a day; write it like 2026-11-20.")
-
-
-def _checked_rates(base: str, rates: tuple[Rate, ...]) -> dict[str, Fraction]:
-    """The rates by currency, in lowest terms."""
-    exponent(base)
-    if not rates:
-        raise InvalidRate("The table has no rates.")
-    checked: dict[str, Fraction] = {}
-    for rate in rates:
-        exponent(rate.currency)
-        if rate.currency == base:
-            raise InvalidRate(f"{base} is the table's base and has no rate of its own.")
-        if rate.currency in checked:
-            raise InvalidRate(f"{rate.currency} is listed twice.")
-        if rate.numerator < 1 or rate.denominator < 1:
-            raise InvalidRate(f"The rate of {rate.currency} is not above 0.")
-        checked[rate.currency] = checked_rate(Fraction(rate.numerator, rate.denominator))
-    return checked
-
-
-def _digest(base: str, rates: Mapping[str, Fraction]) -> str:
-    """SHA-256 of what a table says, in hexadecimal, whatever the order of its lines."""
-    lines = [base, *(f"{currency}={rate}" for currency, rate in sorted(rates.items()))]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """The one stream that all tables are in."""
+    return _STREAM
 
 
 # --- evolve -------------------------------------------------------------------------------------
 
 
-def evolve_rates(state: RateTable | None, event: RatesEvent) -> RateTable:
-    """The rates after `event`: the new table replaces the one before."""
-    rates = {rate.currency: Fraction(rate.numerator, rate.denominator) for rate in event.rates}
-    day = f"{event.source}-{event.as_of}"
-    before = state.publications if state else {}
-    times = before[day].times + 1 if day in before else 1
-    table = RateTable(
-        id=event.originator_id,
+def evolve_rates(state: ExchangeRates | None, event: RatesEvent) -> ExchangeRates:
+    """The rates after `event`."""
+    state = state or NO_RATES
+    return replace(
+        _changed(state, event),
         version=event.originator_version,
-        table=event.table,
+        commands=remember(state.commands, event),
+    )
+
+
+def _changed(state: ExchangeRates, event: RatesEvent) -> ExchangeRates:
+    match event:
+        case RateTablePublished():
+            return _in_force(state, event, ())
+        case RateTableApproved():
+            return _in_force(state, event, (event.proposed_by, event.person))
+        case RateTableProposed():
+            proposal = RateProposal(
+                id=event.proposal_id,
+                table=_table(event, f"{event.source}-{event.as_of}"),
+                person=event.person,
+                beyond=event.beyond,
+                note=event.note,
+                at=event.occurred_at,
+            )
+            kept = {one.id: one for one in state.proposals.values() if not _replaces(proposal, one)}
+            return replace(state, proposals={**kept, proposal.id: proposal})
+        case RateProposalDiscarded():
+            left = {id_: one for id_, one in state.proposals.items() if id_ != event.proposal_id}
+            return replace(state, proposals=left)
+        case RateSourceProposed():
+            return _decided(state, event, SourceStatus.PROPOSED)
+        case RateSourceTrusted():
+            return _decided(state, event, SourceStatus.TRUSTED)
+        case RateSourceRevoked():
+            return _decided(state, event, SourceStatus.REVOKED)
+        case _:
+            assert_never(event)
+
+
+def _in_force(
+    state: ExchangeRates,
+    event: RateTablePublished | RateTableApproved,
+    approved_by: tuple[str, ...],
+) -> ExchangeRates:
+    table = _table(event, event.table)
+    day = f"{event.source}-{event.as_of}"
+    same_day = state.since is not None and state.since.date() == event.occurred_at.date()
+    return replace(
+        state,
+        in_force=table,
+        since=event.occurred_at,
+        approved_by=approved_by,
+        before=state.before if same_day else state.in_force,
+        times={**state.times, day: state.times.get(day, 0) + 1},
+        proposals={one.id: one for one in state.proposals.values() if not _settles(table, one)},
+    )
+
+
+def _settles(table: RateTable, proposal: RateProposal) -> bool:
+    """Whether nobody needs the proposal any more, now that `table` is in force: it is the same, or
+    the source has sent another one that came through."""
+    superseded = proposal.person is None and proposal.table.source == table.source
+    return superseded or proposal.table.says_the_same(table)
+
+
+def _replaces(later: RateProposal, one: RateProposal) -> bool:
+    of_the_same = (later.person, later.table.source) == (one.person, one.table.source)
+    return of_the_same or later.id == one.id
+
+
+def _decided(
+    state: ExchangeRates,
+    event: RateSourceProposed | RateSourceTrusted | RateSourceRevoked,
+    status: SourceStatus,
+) -> ExchangeRates:
+    known = state.sources.get(event.source)
+    source = RateSource(
+        name=event.source,
+        status=status,
+        person=event.person,
+        note=event.note,
+        at=event.occurred_at,
+        was_trusted=status is SourceStatus.TRUSTED or (known is not None and known.was_trusted),
+    )
+    return replace(state, sources={**state.sources, source.name: source})
+
+
+def _table(
+    event: RateTablePublished | RateTableProposed | RateTableApproved, name: str
+) -> RateTable:
+    return RateTable(
+        table=name,
         source=event.source,
         base=event.base,
         as_of=event.as_of,
-        rates=rates,
-        publications={**before, day: Publication(times=times, digest=_digest(event.base, rates))},
-        commands=state.commands if state else {},
+        rates={rate.currency: Fraction(rate.numerator, rate.denominator) for rate in event.rates},
     )
-    return replace(table, commands=remember(table.commands, event))
 
 
-def fold_rates(state: RateTable | None, events: Iterable[RatesEvent]) -> RateTable | None:
+def fold_rates(state: ExchangeRates | None, events: Iterable[RatesEvent]) -> ExchangeRates:
     """The rates after `events`, in order."""
     for event in events:
         state = evolve_rates(state, event)
-    return state
+    return state or NO_RATES

@@ -57,7 +57,7 @@ from domain.events import (
     ProviderPaused,
     ProviderRegistered,
     ProviderResumed,
-    RateTablePublished,
+    RatesEvent,
     RefundApprovalAwaited,
     RefundApproved,
     RefundCancelled,
@@ -134,7 +134,7 @@ ChangesNoCase = (
     | ProviderResumed
     | ApprovalPolicyProposed
     | ApprovalPolicyPublished
-    | RateTablePublished
+    | RatesEvent
     | ProjectionCutOver
     | FraudEvent
 )

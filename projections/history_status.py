@@ -63,7 +63,7 @@ from domain.events import (
     ProviderPaused,
     ProviderRegistered,
     ProviderResumed,
-    RateTablePublished,
+    RatesEvent,
     RefundApprovalAwaited,
     RefundApproved,
     RefundCancelled,
@@ -122,7 +122,7 @@ NotOfTransactions = (
     | ProviderResumed
     | ApprovalPolicyProposed
     | ApprovalPolicyPublished
-    | RateTablePublished
+    | RatesEvent
     | ProjectionCutOver
     | FraudEvent
 )

@@ -55,7 +55,7 @@ from domain.events import (
     ProviderPaused,
     ProviderRegistered,
     ProviderResumed,
-    RateTablePublished,
+    RatesEvent,
     RefundApprovalAwaited,
     RefundApproved,
     RefundCancelled,
@@ -119,7 +119,7 @@ SchedulesNothing = (
     | ProviderResumed
     | ApprovalPolicyProposed
     | ApprovalPolicyPublished
-    | RateTablePublished
+    | RatesEvent
     | ProjectionCutOver
     | FraudEvent
 )

@@ -22,6 +22,7 @@ from domain.events import (
     PolicyEvent,
     ProviderEvent,
     ProviderRegistered,
+    RateTableApproved,
     RateTablePublished,
     WithdrawalScored,
     WithdrawalScreened,
@@ -115,7 +116,10 @@ class _Then:
         self._players = {id_: self._player(cast("UUID", id_)) for id_ in players}
         self._policy = self._published_policies()
         self._rates = past.last_of_stream(
-            connection, rates_stream(), {one.position - 1 for one in decided}
+            connection,
+            rates_stream(),
+            {one.position - 1 for one in decided},
+            (RateTablePublished, RateTableApproved),
         )
         asked: dict[str, list[int]] = {}
         for one in decided:
@@ -224,7 +228,7 @@ class _Then:
         stored = self._rates.get(position)
         if stored is None or not isinstance(transaction, Conversion | Withdrawal):
             return None
-        event = cast("RateTablePublished", stored.event)
+        event = cast("RateTablePublished | RateTableApproved", stored.event)
         return RatesInForce(table=event.table, as_of=event.as_of, position=stored.position)
 
 

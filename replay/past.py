@@ -44,7 +44,7 @@ SELECT at.position, event.notification_id, originator_version, topic, state, rec
 FROM unnest(%(positions)s::bigint[]) AS at (position)
 CROSS JOIN LATERAL (
     SELECT notification_id, originator_version, topic, state, recorded_at FROM ledger_events
-    WHERE originator_id = %(stream)s AND notification_id <= at.position
+    WHERE originator_id = %(stream)s AND notification_id <= at.position AND topic = ANY(%(topics)s)
     ORDER BY originator_version DESC LIMIT 1
 ) AS event
 """
@@ -138,10 +138,14 @@ def stream(connection: Connection[Any], stream_id: UUID, upto: int) -> list[Stor
 
 
 def last_of_stream(
-    connection: Connection[Any], stream_id: UUID, positions: Collection[int]
+    connection: Connection[Any],
+    stream_id: UUID,
+    positions: Collection[int],
+    types: Collection[type[LedgerEvent]],
 ) -> dict[int, Stored]:
-    """The last event of a stream at each position, where it had begun."""
-    values = {"positions": list(positions), "stream": stream_id}
+    """The last event of these types in a stream at each position, where there was one."""
+    topics = [TOPICS[event] for event in types]
+    values = {"positions": list(positions), "stream": stream_id, "topics": topics}
     return {
         at: Stored(position, recorded_at, decode(topic, state, stream_id, version))
         for at, position, version, topic, state, recorded_at in connection.execute(

@@ -113,7 +113,7 @@ class PolicyInForce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatesInForce:
-    """The latest table of rates: quotes are made by it, and policies compare amounts at it."""
+    """The table of rates in force: quotes are made by it, and policies compare amounts at it."""
 
     table: str
     as_of: str

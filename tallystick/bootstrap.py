@@ -34,8 +34,9 @@ from tallystick.commands.fraud_reports import FraudReportCommands
 from tallystick.commands.handling import Handling
 from tallystick.commands.inbox import Inbox
 from tallystick.commands.players import PlayerCommands
-from tallystick.commands.policies import PolicyCommands, RateCommands
+from tallystick.commands.policies import PolicyCommands
 from tallystick.commands.providers import ProviderCommands
+from tallystick.commands.rates import RateCommands
 from tallystick.commands.refunds import RefundCommands
 from tallystick.commands.rulesets import RuleSetCommands
 from tallystick.commands.withdrawals import WithdrawalCommands

@@ -2,12 +2,13 @@
 
 import json as json_format
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import typer
 from rich.console import Console
@@ -18,31 +19,48 @@ from domain.errors import DomainError, NothingToChange
 from domain.events import ApprovalTerms
 from domain.money import InvalidMoney
 from domain.policy import Policy
-from domain.rates import RateTable, decimal_text
+from domain.rates import ExchangeRates, RateProposal, RateTable, decimal_text
 from tallystick import bootstrap, cli_db
+from tallystick.access import Keys, UnknownKey
 from tallystick.commands.errors import NoRates
 from tallystick.commands.handling import Caller, Handling
-from tallystick.commands.policies import PolicyCommands, RateCommands
+from tallystick.commands.policies import PolicyCommands
+from tallystick.commands.rates import RateCommands
 from tallystick.config import Settings
 from tallystick.eventstore import database
+from tallystick.eventstore.database import Role
 from tallystick.eventstore.errors import AppendError
 from tallystick.eventstore.setup_error import SetupError
 from tallystick.rate_files import UNPACKED_BYTES_MAX, RateFile, RateFileInvalid, read_rates
 from tallystick.terminal import fail, output
 
-rates = typer.Typer(help="Exchange rates: what conversions are quoted by.", no_args_is_help=True)
+rates = typer.Typer(
+    help="Exchange rates: what conversions are quoted by, and payouts compared at.",
+    no_args_is_help=True,
+)
 policy = typer.Typer(
     help="The approval policy: who has to agree to a withdrawal.", no_args_is_help=True
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]
 
-_ACTOR = "system:rates"
+Key = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TALLYSTICK_KEY",
+        help="API key of the person who acts; kept out of the list of processes by the variable.",
+    ),
+]
+Note = Annotated[
+    str, typer.Option(help="Why; needed where a rate moves by more than 10 %.", show_default=False)
+]
+
+_REFUSED = (RateFileInvalid, DomainError, InvalidMoney, AppendError, OSError, UnknownKey)
 
 
 @rates.callback()
 def _rates() -> None:
-    """Exchange rates: what conversions are quoted by."""
+    """Exchange rates: what conversions are quoted by, and payouts compared at."""
 
 
 @policy.callback()
@@ -65,45 +83,85 @@ def import_rates(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Of a file with many days; else the newest one."),
     ] = None,
+    note: Note = "",
+    key: Key = None,
     json: Json = False,
 ) -> None:
-    """Put the rates of a file in force. The same file again changes nothing.
+    """Propose the rates of a file. The same file again changes nothing.
 
-    A CSV of ours has the header base,quote,rate,as_of and one rate a line.
+    With a key, as that person, and another one has to approve. Without, as a job does it for the
+    file's source: if that is trusted they are in force at once, unless a rate moves by more than
+    10 %; else they wait for two people. A CSV of ours has the header base,quote,rate,as_of and one
+    rate a line.
     """
     try:
         read = read_rates(file.name, _content(file), day=day.date() if day else None)
         with _handling(prepare=True) as handling:
-            table, published = _publish(RateCommands(handling), read)
-    except (RateFileInvalid, DomainError, InvalidMoney, AppendError, OSError) as error:
+            left, waiting, published = _offer(RateCommands(handling), read, note, key)
+    except _REFUSED as error:
         fail(str(error), json=json)
     if json:
-        facts = {"published": published, "rates": len(read.rates), "skipped": read.skipped}
-        print(json_format.dumps({**_heading(table), **facts}))
+        facts = {
+            **_heading(_as_table(read)),
+            "table": left.in_force.table if left.in_force else None,
+            "published": published,
+            "proposal": _proposal_as_json(waiting),
+            "rates": len(read.rates),
+            "skipped": read.skipped,
+        }
+        print(json_format.dumps(facts))
         return
-    _say_imported(table, read, published=published)
+    _say_imported(left, waiting, read, published=published)
+
+
+@rates.command("approve")
+def approve_rates(
+    proposal: Annotated[UUID, typer.Argument(help="Its id, as `rates show` has it.")],
+    key: Key = None,
+    note: Note = "",
+    json: Json = False,
+) -> None:
+    """Approve rates that another person proposed: they are in force from now on.
+
+    Of what only a source has sent, two people do, one after the other.
+    """
+    try:
+        if key is None:
+            raise typer.BadParameter("it takes a person's", param_hint="--key")
+        with _handling() as handling:
+            left, waiting = RateCommands(handling).approve(proposal, note, _by(key))
+    except _REFUSED as error:
+        fail(str(error), json=json)
+    if json:
+        name = left.in_force.table if left.in_force else None
+        print(json_format.dumps({"table": name, "proposal": _proposal_as_json(waiting)}))
+    elif waiting is not None:
+        _say_waiting(waiting)
+    elif left.in_force is not None:
+        output().print(f"[green]In force[/green]: {escape(left.in_force.table)}.")
 
 
 @rates.command("show")
 def show_rates(json: Json = False) -> None:
-    """The rates in force: those published last."""
-    try:
-        with _handling() as handling:
-            table = RateCommands(handling).get()
-    except NoRates as error:
-        fail(str(error), json=json)
+    """The rates in force, and those that wait for people."""
+    with _handling() as handling:
+        found = RateCommands(handling).get()
+    waiting = list(found.proposals.values())
+    table = found.in_force
+    if table is None and not waiting:
+        fail(str(NoRates()), json=json)
     if json:
-        found = {
-            code: decimal_text(rate) or str(rate) for code, rate in sorted(table.rates.items())
-        }
-        print(json_format.dumps({**_heading(table), "rates": found}))
+        shown = {**_heading(table), "rates": _decimals(table)} if table else {"table": None}
+        print(json_format.dumps({**shown, "proposals": list(map(_proposal_as_json, waiting))}))
         return
-    console = output()
-    console.print(f"[bold]{escape(table.table)}[/bold]: {table.base} as of {table.as_of}")
-    grid = Table(box=None, pad_edge=False, show_header=False)
-    for code, rate in sorted(table.rates.items()):
-        grid.add_row(code, decimal_text(rate) or str(rate))
-    console.print(grid)
+    if table is None:
+        output().print("No rates are in force.")
+    else:
+        agreed = " and ".join(found.approved_by) or table.source
+        _print_table(table, f"[bold]{escape(table.table)}[/bold], by {escape(agreed)}")
+    for one in waiting:
+        _say_waiting(one)
+        _print_table(one.table, f"  {escape(one.table.table)}")
 
 
 @policy.command("show")
@@ -149,18 +207,49 @@ def _content(file: Path) -> bytes:
         return opened.read(UNPACKED_BYTES_MAX + 1)
 
 
-def _publish(commands: RateCommands, read: RateFile) -> tuple[RateTable, bool]:
-    """The table then in force, and whether it is another one than before."""
+def _by(key: str) -> Caller:
+    """The person whose key it is.
+
+    Raises:
+        UnknownKey: nobody's.
+    """
+    with closing(Keys(database.conninfo(Settings(), Role.WRITER))) as keys:
+        holder = keys.holder_of(key)
+    if holder is None:
+        raise UnknownKey
+    return Caller(actor=f"operator:{holder.person}", idempotency_key=str(uuid4()), role=holder.role)
+
+
+def _offer(
+    commands: RateCommands, read: RateFile, note: str, key: str | None
+) -> tuple[ExchangeRates, RateProposal | None, bool]:
+    """The rates afterwards, what then waits of the file, and whether others came in force."""
     # Importing twice is told by the rates themselves and not by a key made from the file: after a
     # correction that was wrong, the first file has to be good for another import.
-    caller = Caller(actor=_ACTOR, idempotency_key=str(uuid4()))
+    job = Caller(actor=f"system:{read.source}", idempotency_key=str(uuid4()))
     try:
-        table = commands.publish(
-            source=read.source, base=read.base, as_of=read.as_of, rates=read.rates, caller=caller
+        left, waiting = commands.propose(
+            source=read.source,
+            base=read.base,
+            as_of=read.as_of,
+            rates=read.rates,
+            note=note,
+            caller=job if key is None else _by(key),
         )
     except NothingToChange:
-        return commands.get(), False
-    return table, True
+        left = commands.get()
+        return left, left.waiting(_as_table(read)), False
+    return left, waiting, waiting is None
+
+
+def _as_table(read: RateFile) -> RateTable:
+    return RateTable(
+        table=f"{read.source}-{read.as_of}",
+        source=read.source,
+        base=read.base,
+        as_of=read.as_of,
+        rates={one.currency: Fraction(one.numerator, one.denominator) for one in read.rates},
+    )
 
 
 # --- what is said -------------------------------------------------------------------------------
@@ -175,20 +264,57 @@ def _heading(table: RateTable) -> dict[str, Any]:
     }
 
 
-def _say_imported(table: RateTable, read: RateFile, *, published: bool) -> None:
+def _decimals(table: RateTable) -> dict[str, str]:
+    return {code: decimal_text(rate) or str(rate) for code, rate in sorted(table.rates.items())}
+
+
+def _print_table(table: RateTable, title: str) -> None:
     console = output()
-    if published:
+    console.print(f"{title}: {table.base} as of {table.as_of}")
+    grid = Table(box=None, pad_edge=False, show_header=False)
+    for code, rate in _decimals(table).items():
+        grid.add_row(code, rate)
+    console.print(grid)
+
+
+def _say_imported(
+    left: ExchangeRates, waiting: RateProposal | None, read: RateFile, *, published: bool
+) -> None:
+    console, table = output(), left.in_force
+    if published and table is not None:
         console.print(
             f"[green]Published[/green] {escape(table.table)}: {len(read.rates)} rates of one"
             f" {table.base}, as of {table.as_of}."
         )
+    elif waiting is not None:
+        _say_waiting(waiting)
     else:
-        console.print(
-            f"These rates of {escape(read.source)} for {read.as_of} have been published already;"
-            f" nothing changed. In force: {escape(table.table)}."
-        )
+        console.print("These rates are in force already; nothing changed.")
     if read.skipped:
         console.print(f"Skipped, no active currencies: {', '.join(read.skipped)}.")
+
+
+def _say_waiting(waiting: RateProposal) -> None:
+    people = "two people" if waiting.person is None else f"another person than {waiting.person}"
+    console = output()
+    console.print(
+        f"[yellow]Waiting[/yellow] for {escape(people)}: rates of {escape(waiting.table.source)}"
+        f" as of {waiting.table.as_of}. {escape(waiting.beyond)}".rstrip()
+    )
+    console.print(f"  tallystick rates approve {waiting.id}", highlight=False)
+
+
+def _proposal_as_json(waiting: RateProposal | None) -> dict[str, Any] | None:
+    if waiting is None:
+        return None
+    return {
+        "id": str(waiting.id),
+        "person": waiting.person,
+        "beyond": waiting.beyond or None,
+        "note": waiting.note,
+        **{name: said for name, said in _heading(waiting.table).items() if name != "table"},
+        "rates": _decimals(waiting.table),
+    }
 
 
 def _policy_as_json(found: Policy) -> dict[str, Any]:

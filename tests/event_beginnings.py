@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain import accounts
 from domain.adjustment import AdjustmentReason, request_adjustment
+from domain.commands import Command
 from domain.conversion import quote_conversion
 from domain.counters import Window
 from domain.deposit import create_deposit
@@ -25,7 +26,13 @@ from domain.player import (
 )
 from domain.policy import DEFAULT_TERMS, evolve_policy, propose_or_publish_policy
 from domain.provider import evolve_provider, register_provider, set_pause
-from domain.rates import publish_rates
+from domain.rate_decisions import (
+    approve_rates,
+    discard_rates,
+    propose_rates,
+    revoke_source,
+    trust_source,
+)
 from domain.refund import request_refund
 from domain.wagers import record_wager
 from domain.withdrawal_decisions import request_withdrawal
@@ -64,10 +71,7 @@ def party_changes(world: "World") -> LedgerEvent | None:
             world.providers[provider.name] = evolve_provider(provider, change)
         return change
     if world.random.random() < 0.2:
-        rate = Rate(currency="JPY", numerator=world.random.randint(120, 180), denominator=1)
-        return publish_rates(
-            world.rates, command, source="test", base="EUR", as_of="2026-03-02", rates=(rate,)
-        )
+        return _about_rates(world, command)
     if world.random.random() < 0.1:
         terms = replace(DEFAULT_TERMS, score_below=world.random.choice([40, 50]))
         agreed = propose_or_publish_policy(world.policy, command, terms=terms, note="test")
@@ -79,6 +83,29 @@ def party_changes(world: "World") -> LedgerEvent | None:
     if made is not None and made.originator_id == player.id:
         world.players[player.id] = evolve_player(player, made)  # type: ignore[arg-type]
     return made
+
+
+def _about_rates(world: "World", command: Command) -> LedgerEvent | None:
+    """What persons do with rates, and what a source says."""
+    waiting = next(iter(world.rates.proposals), None)
+    if waiting is not None and world.random.random() < 0.7:
+        if world.random.random() < 0.1:
+            return discard_rates(world.rates, command, proposal_id=waiting, note="test")
+        return approve_rates(world.rates, command, proposal_id=waiting, note="test")
+    if world.random.random() < 0.2:
+        return trust_source(world.rates, command, source="test", note="test")
+    if world.random.random() < 0.05:
+        return revoke_source(world.rates, command, source="test", note="test")
+    rate = Rate(currency="JPY", numerator=world.random.randint(150, 180), denominator=1)
+    return propose_rates(
+        world.rates,
+        world.random.choice([command, world.command("system:test")]),
+        source="test",
+        base="EUR",
+        as_of="2026-03-02",
+        rates=(rate,),
+        note="test",
+    )
 
 
 def _restriction(world: "World", player: Player) -> LedgerEvent | None:

@@ -81,6 +81,15 @@ _REQUEST: dict[str, Any] = {
     "instrument": "iban-1",
     "metadata": _METADATA,
 }
+_RATES: dict[str, Any] = {
+    "source": "ecb",
+    "base": "EUR",
+    "as_of": "2026-03-02",
+    "rates": (
+        e.Rate(currency="GBP", numerator=8_661, denominator=10_000),
+        e.Rate(currency="JPY", numerator=16_283, denominator=100),
+    ),
+}
 _MOVES = (
     e.Move(source=reserved(PLAYER_ID, "EUR"), target=clearing("acme", "EUR"), money=EUR),
     e.Move(source=reserved(PLAYER_ID, "EUR"), target=suspense("EUR"), money=FEE),
@@ -473,17 +482,30 @@ SAMPLES: tuple[LedgerEvent, ...] = (
     e.ApprovalPolicyPublished(
         **_COMMANDED, person="ben", policy="policy-2", terms=_TERMS, note="agreed"
     ),
-    e.RateTablePublished(
+    e.RateTablePublished(**_COMMANDED, table="ecb-2026-03-02", **_RATES),
+    e.RateTableProposed(
         **_COMMANDED,
-        table="ecb-2026-03-02",
-        source="ecb",
-        base="EUR",
-        as_of="2026-03-02",
-        rates=(
-            e.Rate(currency="GBP", numerator=8_661, denominator=10_000),
-            e.Rate(currency="JPY", numerator=16_283, denominator=100),
-        ),
+        proposal_id=OTHER_ID,
+        person="ann",
+        **_RATES,
+        beyond="What EUR is worth in GBP moves by more than 10 % from ecb-2026-03-01.",
+        note="as the bank corrected them",
     ),
+    e.RateTableApproved(
+        **_COMMANDED,
+        proposal_id=OTHER_ID,
+        person="ben",
+        proposed_by="ann",
+        table="ecb-2026-03-02",
+        **_RATES,
+        note="compared with the bank's page",
+    ),
+    e.RateProposalDiscarded(
+        **_COMMANDED, proposal_id=OTHER_ID, person="ben", note="of another day"
+    ),
+    e.RateSourceProposed(**_COMMANDED, source="ecb", person="ann", note="our own job fetches it"),
+    e.RateSourceTrusted(**_COMMANDED, source="ecb", person="ben", note="agreed"),
+    e.RateSourceRevoked(**_COMMANDED, source="ecb", person="ben", note="it was wrong twice"),
     e.ProjectionCutOver(
         **_HEADER,
         model="history",

@@ -27,7 +27,7 @@ from domain.events import (
     DisputeNoticeReceived,
     LedgerEvent,
     ProviderNoticeReceived,
-    RateTablePublished,
+    RatesEvent,
 )
 from domain.money import Money
 from domain.notice import notice_stream
@@ -41,7 +41,7 @@ from domain.policy import (
 )
 from domain.postings import postings
 from domain.provider import Provider
-from domain.rates import RateTable, evolve_rates
+from domain.rates import NO_RATES, ExchangeRates, evolve_rates
 from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal import Withdrawal
 from projections.read_model import Recorded
@@ -83,7 +83,7 @@ class World:
     """Deposits that may be refunded or contested."""
     notices: list[Notice] = field(default_factory=list)
     """Not acted on yet."""
-    rates: RateTable | None = None
+    rates: ExchangeRates = NO_RATES
     policy: Policy = DEFAULT_POLICY
     uuids: int = 0
     balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -151,7 +151,7 @@ class World:
         if isinstance(event, ProviderNoticeReceived | DisputeNoticeReceived):
             self.notices.append(event)
             return
-        if isinstance(event, RateTablePublished):
+        if isinstance(event, RatesEvent):
             self.rates = evolve_rates(self.rates, event)
             return
         changed = evolve_transaction(self.transactions.get(stream), event)

@@ -94,6 +94,12 @@ from domain.events.policies import (
     ApprovalTerms,
     ApprovalTier,
     Rate,
+    RateProposalDiscarded,
+    RateSourceProposed,
+    RateSourceRevoked,
+    RateSourceTrusted,
+    RateTableApproved,
+    RateTableProposed,
     RateTablePublished,
 )
 from domain.events.provider_traffic import (
@@ -269,7 +275,15 @@ ProviderEvent = ProviderRegistered | ProviderPaused | ProviderResumed
 
 PolicyEvent = ApprovalPolicyProposed | ApprovalPolicyPublished
 
-RatesEvent = RateTablePublished
+RatesEvent = (
+    RateTablePublished
+    | RateTableProposed
+    | RateTableApproved
+    | RateProposalDiscarded
+    | RateSourceProposed
+    | RateSourceTrusted
+    | RateSourceRevoked
+)
 
 ReadModelEvent = ProjectionCutOver
 
@@ -404,6 +418,12 @@ __all__ = [
     "ProviderRegistered",
     "ProviderResumed",
     "Rate",
+    "RateProposalDiscarded",
+    "RateSourceProposed",
+    "RateSourceRevoked",
+    "RateSourceTrusted",
+    "RateTableApproved",
+    "RateTableProposed",
     "RateTablePublished",
     "RatesEvent",
     "ReadModelEvent",

@@ -1,6 +1,7 @@
 """Policies and rates: what decisions are measured by."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from domain.events.base import CommandedEvent
 
@@ -64,7 +65,7 @@ class ApprovalPolicyPublished(CommandedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateTablePublished(CommandedEvent):
-    """Exchange rates as of a day, from a named source."""
+    """A trusted source puts exchange rates in force by itself; once, a person could."""
 
     table: str
     """The version's name, recorded with each quote."""
@@ -73,3 +74,74 @@ class RateTablePublished(CommandedEvent):
     as_of: str
     """The day the source names, as ISO 8601."""
     rates: tuple[Rate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateTableProposed(CommandedEvent):
+    """Exchange rates wait for people; those in force stay so."""
+
+    proposal_id: UUID
+    """Proposed again under the same id: a person stands in for what a source had sent."""
+    person: str | None
+    """Who wants them in force, and another has to agree; None: only the source, and two have to."""
+    source: str
+    base: str
+    as_of: str
+    """The day the source names, as ISO 8601."""
+    rates: tuple[Rate, ...]
+    beyond: str
+    """How they are further from those in force than a source may go alone; empty: they are not."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateTableApproved(CommandedEvent):
+    """A second person agrees, which puts exchange rates in force."""
+
+    proposal_id: UUID
+    person: str
+    proposed_by: str
+    table: str
+    """The version's name, recorded with each quote."""
+    source: str
+    base: str
+    as_of: str
+    """The day the source names, as ISO 8601."""
+    rates: tuple[Rate, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateProposalDiscarded(CommandedEvent):
+    """Exchange rates that waited for people do not come in force."""
+
+    proposal_id: UUID
+    person: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSourceProposed(CommandedEvent):
+    """One person would let a source put exchange rates in force by itself."""
+
+    source: str
+    person: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSourceTrusted(CommandedEvent):
+    """Another person agrees: the source puts rates in force that are near those it replaces."""
+
+    source: str
+    person: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSourceRevoked(CommandedEvent):
+    """What a source sends waits for two people again."""
+
+    source: str
+    person: str
+    note: str

@@ -445,7 +445,9 @@ MOVES_NOTHING = frozenset(
     DisputeNoticeReceived NoticeUnmatched PlayerRegistered VerificationChanged LimitSet
     InstrumentRegistered PlayerExcluded ExclusionEnded HoldPlaced HoldLifted WagerRecorded
     ProviderRegistered ProviderPaused ProviderResumed ApprovalPolicyProposed
-    ApprovalPolicyPublished RateTablePublished ProjectionCutOver InstrumentHolderChecked
+    ApprovalPolicyPublished RateTablePublished RateTableProposed RateTableApproved
+    RateProposalDiscarded RateSourceProposed RateSourceTrusted RateSourceRevoked
+    ProjectionCutOver InstrumentHolderChecked
     CredentialsChanged RuleSetDrafted RuleSetPublished RuleSetDiscarded FraudCaseOpened
     FraudCaseHitAdded FraudCaseAssigned FraudCaseNoted FraudCaseInformationRequested
     FraudCaseInformationReceived FraudCaseHoldPlaced FraudCaseHoldLifted

@@ -12,9 +12,9 @@ from domain.conversion_reports import resolve_conversion
 from domain.errors import Reason
 from domain.events import ConversionQuoted
 from domain.money import Money
-from domain.rates import RateTable, fold_rates, rates_stream
-from tallystick.commands.errors import NoRates, ProviderNotFound
+from tallystick.commands.errors import ProviderNotFound
 from tallystick.commands.handling import Caller, Drafted, Handling, Written, command_id
+from tallystick.commands.rates import rates_in_force
 from tallystick.providers.protocol import PaymentProvider, QuoteRequest, QuoteUnavailable
 
 QUOTE_SECONDS = 300
@@ -34,7 +34,7 @@ class QuoteConversion:
     source: Money
     target_currency: str
     provider: str | None
-    """Who is to execute it; None: the house itself, at the rates of the latest table."""
+    """Who is to execute it; None: the house itself, at the rates in force."""
     metadata: Mapping[str, str]
 
 
@@ -77,9 +77,7 @@ class ConversionCommands:
     def _of_house(
         self, conversion_id: UUID, request: QuoteConversion, command: Command
     ) -> ConversionQuoted:
-        table: RateTable | None = self._handling.ledger.load(rates_stream(), fold_rates)
-        if table is None:
-            raise NoRates
+        table = rates_in_force(self._handling)
         return quote_conversion(
             conversion_id,
             command,

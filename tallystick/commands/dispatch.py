@@ -35,13 +35,15 @@ from domain.outcomes import DisputeReport, Outcome
 from domain.player import Player
 from domain.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
 from domain.provider import provider_stream
-from domain.rates import RateTable, Rounding, exchange, fold_rates, rates_stream
+from domain.rates import Rounding, exchange
 from domain.refund import Refund, RefundStatus, submit_refund, why_not_refunded
 from domain.transactions import Transaction
 from domain.withdrawal import Withdrawal
 from domain.withdrawal_decisions import retry_withdrawal, screen_withdrawal, submit_withdrawal
 from domain.withdrawal_sending import why_not_paid_out
+from tallystick.commands.errors import NoRates
 from tallystick.commands.handling import Drafted, Handling
+from tallystick.commands.rates import rates_in_force
 from tallystick.providers.protocol import (
     ConversionSubmission,
     DisputeAnswer,
@@ -325,15 +327,12 @@ class Dispatch:
         self._handling.change(withdrawal_id, Withdrawal, decide)
 
     def _converted(self, amount: Money, currency: str) -> Money | None:
-        """The amount at the rate of the latest table; None where there is no rate."""
+        """The amount at the rate in force; None where there is none."""
         if amount.currency == currency:
             return amount
-        table: RateTable | None = self._handling.ledger.load(rates_stream(), fold_rates)
-        if table is None:
-            return None
         try:
-            rate = table.rate(amount.currency, currency)
-        except RateMissing:
+            rate = rates_in_force(self._handling).rate(amount.currency, currency)
+        except (NoRates, RateMissing):
             return None
         return exchange(amount, currency, rate, Rounding.HALF_EVEN)
 

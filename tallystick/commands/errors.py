@@ -59,6 +59,18 @@ class ReportNotFound(DomainError):
         super().__init__(f"There is no report {report_id}.")
 
 
+class RateProposalNotFound(DomainError):
+    """No such proposal of exchange rates is waiting."""
+
+    code = "rate_proposal_not_found"
+
+    def __init__(self, proposal_id: UUID) -> None:
+        super().__init__(
+            f"No proposal {proposal_id} of exchange rates is waiting: it never was there, or was"
+            " approved, discarded or replaced. GET /v1/rates/proposals lists those that are."
+        )
+
+
 class VersionChanged(DomainError):
     """It has changed since the version that If-Match names; read it again and decide anew."""
 
@@ -72,7 +84,8 @@ class TooContended(DomainError):
 
 
 class NoRates(DomainError):
-    """No exchange rates have been published; `tallystick rates import FILE` does that."""
+    """No exchange rates are in force: `tallystick rates import FILE` proposes some, and another
+    person approves them."""
 
     code = "no_rates"
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from domain.commands import Command, repeated
 from domain.events import (
     LedgerEvent,
-    RateTablePublished,
+    RatesEvent,
     ReportDrafted,
     ReportedTransaction,
     ReportEvent,
@@ -20,7 +20,7 @@ from domain.fraud_report import (
     fold_report,
     revise_report,
 )
-from domain.rates import RateTable, evolve_rates, rates_stream
+from domain.rates import RateTable, fold_rates, rates_stream
 from tallystick.commands.errors import CaseNotFound, ReportNotFound
 from tallystick.commands.fraud_cases import project_case
 from tallystick.commands.handling import Caller, Handling
@@ -61,12 +61,8 @@ class FraudReportCommands:
 
         Its documents are made with these: later tables do not change what was handed in.
         """
-        table: RateTable | None = None
-        for event in self._handling.ledger.history(rates_stream()):
-            assert isinstance(event, RateTablePublished)  # noqa: S101  (the stream has no others)
-            if event.occurred_at <= report.written_at:
-                table = evolve_rates(table, event)
-        return table
+        told = cast("list[RatesEvent]", self._handling.ledger.history(rates_stream()))
+        return fold_rates(None, [e for e in told if e.occurred_at <= report.written_at]).in_force
 
     def draft(
         self,

@@ -1,8 +1,6 @@
-"""Commands about what decisions are measured by: approval policies and exchange rates."""
+"""Commands about the approval policy."""
 
-from collections.abc import Sequence
-
-from domain.events import ApprovalTerms, LedgerEvent, Rate
+from domain.events import ApprovalTerms, LedgerEvent
 from domain.policy import (
     DEFAULT_POLICY,
     Policy,
@@ -10,8 +8,6 @@ from domain.policy import (
     policy_stream,
     propose_or_publish_policy,
 )
-from domain.rates import RateTable, fold_rates, publish_rates, rates_stream
-from tallystick.commands.errors import NoRates
 from tallystick.commands.handling import Caller, Handling
 from tallystick.commands.streams import change_stream
 
@@ -42,40 +38,3 @@ class PolicyCommands:
             )
 
         return change_stream(self._handling, policy_stream(), fold_policy, command, decide)
-
-
-class RateCommands:
-    """What treasury does with exchange rates."""
-
-    def __init__(self, handling: Handling) -> None:
-        self._handling = handling
-
-    def get(self) -> RateTable:
-        """The latest table.
-
-        Raises:
-            NoRates: none has been published.
-        """
-        table = self._handling.ledger.load(rates_stream(), fold_rates)
-        if table is None:
-            raise NoRates
-        return table
-
-    def publish(
-        self, *, source: str, base: str, as_of: str, rates: Sequence[Rate], caller: Caller
-    ) -> RateTable:
-        """Quotes are made by this table from now on; the same table again changes nothing.
-
-        Raises:
-            InvalidRate, InvalidMoney: a rate or currency that cannot be.
-            CommandReused: the key was used before, with another request.
-        """
-        request = {"source": source, "base": base, "as_of": as_of, "rates": list(rates)}
-        command = self._handling.command(caller, "publish-rates", request)
-
-        def decide(table: RateTable | None) -> LedgerEvent | None:
-            return publish_rates(
-                table, command, source=source, base=base, as_of=as_of, rates=tuple(rates)
-            )
-
-        return change_stream(self._handling, rates_stream(), fold_rates, command, decide)

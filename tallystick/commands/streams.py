@@ -11,13 +11,13 @@ from domain.fraud_report import Report
 from domain.player import Player
 from domain.policy import Policy
 from domain.provider import Provider
-from domain.rates import RateTable
+from domain.rates import ExchangeRates
 from domain.ruleset import RuleSets
 from tallystick.commands.errors import TooContended, VersionChanged
 from tallystick.commands.handling import DECISIONS_MAX, Handling
 from tallystick.eventstore.errors import VersionConflict
 
-S = TypeVar("S", Player, Provider, Policy, RateTable, RuleSets, FraudCase, Report)
+S = TypeVar("S", Player, Provider, Policy, ExchangeRates, RuleSets, FraudCase, Report)
 
 
 def change_stream(

@@ -102,7 +102,10 @@ class Play:
             "as_of": "2026-03-02",
             "rates": [{"currency": c, "rate": rate} for c, rate in RATES.items()],
         }
-        self._cast.treasury.post("/v1/rates", body, key=f"demo-{self._cast.seed}-rates")
+        key = f"demo-{self._cast.seed}-rates"
+        proposed = self._cast.treasury.post("/v1/rates", body, key=key)
+        path = f"/v1/rates/proposals/{proposed['id']}/approve"
+        self._cast.compliance.post(path, {}, key=f"{key}-approve")
 
     def _introduce(self, player: PlannedPlayer) -> None:
         path, key = f"/v1/players/{player.id}", f"demo-{self._cast.seed}-player-{player.id}"

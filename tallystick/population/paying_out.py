@@ -230,7 +230,7 @@ def convert(me: Person, amount_minor: int, source: str, target: str) -> Script:
         source=Money(amount_minor, source),
         target_currency=target,
         rate=me.platform.rate(source, target),
-        rate_source=me.platform.rates.table if me.platform.rates else "",
+        rate_source=table.table if (table := me.platform.rates.in_force) else "",
         spread_basis_points=_SPREAD_BASIS_POINTS,
         metadata={},
     )

@@ -8,11 +8,13 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from domain.commands import Command
-from domain.events import Rate
+from domain.events import Rate, RatesEvent
 from domain.money import Money
 from domain.policy import DEFAULT_POLICY, Policy
 from domain.provider import Provider, evolve_provider, register_provider
-from domain.rates import RateTable, evolve_rates, exchange, publish_rates
+from domain.rate_decisions import approve_rates, propose_rates, trust_source
+from domain.rates import NO_RATES, ExchangeRates, evolve_rates, exchange, rates_stream
+from domain.replacing import replace
 from tallystick.population.world import DAY, Script, World
 
 CARD_PROVIDERS: Final = ("cardinal", "northpay")
@@ -26,6 +28,7 @@ STAFF: Final = {
 }
 """Who works there, by role."""
 
+_RATES_SOURCE: Final = "market"
 _RATES: Final = (
     ("CAD", 1.52),
     ("GBP", 0.86),
@@ -49,23 +52,24 @@ class Platform:
         self.world = world
         self.policy: Policy = DEFAULT_POLICY
         self.providers: dict[str, Provider] = {}
-        self.rates: RateTable | None = None
+        self.rates: ExchangeRates = NO_RATES
         self._rng = Random(f"{seed}:platform")  # noqa: S311  (a play, not a secret)
         self._begins_us = begins_us
 
     def open(self) -> Script:
-        """Register the providers, publish rates; then new rates every week."""
+        """Register the providers, agree to rates; then their source has new ones every week."""
         for name in (*CARD_PROVIDERS, BANK_PROVIDER):
             event = register_provider(name, self.by("operator:ada"), adapter="simulator")
             self.providers[name] = evolve_provider(None, event)
             self.world.append((event,))
-        self._publish()
+        self._offer_rates()
+        self._agree_to_rates()
         yield self._begins_us
         while True:
-            self._publish()
+            self._offer_rates()
             yield self.world.now_us + 7 * DAY
 
-    def _publish(self) -> None:
+    def _offer_rates(self) -> None:
         rates = tuple(
             Rate(
                 currency=currency,
@@ -74,14 +78,33 @@ class Platform:
             )
             for currency, about in _RATES
         )
-        event = publish_rates(
-            self.rates,
-            self.by("operator:ada"),
-            source="market",
-            base="EUR",
-            as_of=self.world.now.date().isoformat(),
-            rates=rates,
+        self._about_rates(
+            propose_rates(
+                self.rates,
+                self.by(f"system:{_RATES_SOURCE}"),
+                source=_RATES_SOURCE,
+                base="EUR",
+                as_of=self.world.now.date().isoformat(),
+                rates=rates,
+            )
         )
+
+    def _agree_to_rates(self) -> None:
+        """Two people put the first rates in force, and have their source go on alone."""
+        (proposal_id,) = self.rates.proposals
+        for person in STAFF["finance"]:
+            by = self._at_once(person)
+            self._about_rates(approve_rates(self.rates, by, proposal_id=proposal_id))
+        for person in STAFF["finance"]:
+            by, note = self._at_once(person), "as the market is"
+            self._about_rates(trust_source(self.rates, by, source=_RATES_SOURCE, note=note))
+
+    def _at_once(self, person: str) -> Command:
+        """The circumstances of what somebody of finance does when the platform opens."""
+        command = self.unattended(f"operator:{person}", rates_stream(), self.rates.version)
+        return replace(command, role="finance")
+
+    def _about_rates(self, event: RatesEvent | None) -> None:
         if event is not None:
             self.rates = evolve_rates(self.rates, event)
             self.world.append((event,))
@@ -119,9 +142,9 @@ class Platform:
 
     def rate(self, source: str, target: str) -> Fraction:
         """Whole units of `target` for one of `source`."""
-        if self.rates is None:
+        if self.rates.in_force is None:
             raise LookupError("the platform is not open yet")
-        return self.rates.rate(source, target)
+        return self.rates.in_force.rate(source, target)
 
 
 def an_id(rng: Random) -> UUID:

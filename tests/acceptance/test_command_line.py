@@ -19,8 +19,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tallystick import bootstrap
+from tallystick.access import StaffRole, create_key
 from tallystick.cli import app
+from tallystick.commands.handling import Caller
+from tallystick.commands.rates import RateCommands
 from tallystick.config import Settings
+from tallystick.eventstore.database import Role, conninfo
 from tests.faults.running import Place, place, until
 
 READY_SECONDS_MAX = 60.0
@@ -150,64 +155,145 @@ EUR,JPY,180;49,2026-11-20
 """
 
 
-def test_a_file_of_rates_is_imported_once(database: Settings, tmp_path: Path) -> None:
-    here = Place(database.data.parent)
-    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
+def keys(settings: Settings) -> dict[str, str]:
+    """By person: two of finance, and one of support."""
+    owner = conninfo(settings, Role.OWNER)
+    roles = {"ann": StaffRole.FINANCE, "bea": StaffRole.FINANCE, "sam": StaffRole.SUPPORT}
+    return {person: create_key(owner, person, role) for person, role in roles.items()}
+
+
+class Treasury:
+    """Rates at a terminal: what a job imports, and what persons do."""
+
+    def __init__(self, settings: Settings, file: Path) -> None:
+        self.here = Place(settings.data.parent)
+        self.name = {"TALLYSTICK_DATABASE_NAME": settings.database_name}
+        self.file = file
+        bootstrap.prepare(settings)
+        self.keys = keys(settings)
+
+    def said(self, *arguments: str, by: str | None = None, fails: bool = False) -> dict[str, Any]:
+        """What a command answers in JSON."""
+        environment = {**self.name, **({"TALLYSTICK_KEY": self.keys[by]} if by else {})}
+        answer = self.here.invoke(*arguments, "--json", **environment)
+        assert (answer.exit_code != 0) is fails, answer.stdout
+        found: dict[str, Any] = json.loads(answer.stdout)
+        return found
+
+    def imports(self, text: str, *more: str, by: str | None = None) -> dict[str, Any]:
+        self.file.write_text(text)
+        return self.said("rates", "import", str(self.file), *more, by=by)
+
+    def approves(self, proposal: dict[str, Any], by: str) -> dict[str, Any]:
+        return self.said("rates", "approve", proposal["id"], "--note", "checked", by=by)
+
+    def dollars(self) -> str:
+        rates: dict[str, str] = self.said("rates", "show")["rates"]
+        return rates["USD"]
+
+
+@pytest.fixture
+def treasury(database: Settings, tmp_path: Path) -> Treasury:
+    return Treasury(database, tmp_path / "eurofxref.csv")
+
+
+def test_a_file_of_rates_waits_for_two_people_and_is_imported_once(treasury: Treasury) -> None:
+    here, name, file = treasury.here, treasury.name, str(treasury.file)
     none_yet = here.invoke("rates", "show", **name)
     assert none_yet.exit_code == 1
     assert "tallystick rates import FILE" in none_yet.stderr
 
-    file = tmp_path / "eurofxref.csv"
-    file.write_text(ECB)
-    imported = here.invoke("rates", "import", str(file), "--json", **name)
-    assert imported.exit_code == 0, imported.stderr
-    found = json.loads(imported.stdout)
+    found = treasury.imports(ECB)
+    proposal = found.pop("proposal")
+    heading = {"source": "ecb", "base": "EUR", "as_of": "2026-11-20"}
     assert found == {
-        "table": "ecb-2026-11-20",
-        "source": "ecb",
-        "base": "EUR",
-        "as_of": "2026-11-20",
-        "published": True,
+        **heading,
+        "table": None,
+        "published": False,
         "rates": 2,
         "skipped": ["BGN"],
     }
-    again = here.invoke("rates", "import", str(file), "--json", **name)
-    assert (again.exit_code, json.loads(again.stdout)) == (0, {**found, "published": False})
-    said = here.invoke("rates", "import", str(file), **name)
+    assert (proposal["person"], proposal["rates"]["JPY"]) == (None, "180.49")
+    assert treasury.imports(ECB)["proposal"] == proposal
+    said = here.invoke("rates", "import", file, **name)
+    assert "Waiting for two people" in said.stdout
+    assert f"tallystick rates approve {proposal['id']}" in said.stdout
+    shown = here.invoke("rates", "show", **name)
+    assert "No rates are in force." in shown.stdout
+    assert "180.49" in shown.stdout
+
+    first = treasury.approves(proposal, "ann")
+    assert (first["table"], first["proposal"]["person"]) == (None, "ann")
+    refused = treasury.said("rates", "approve", proposal["id"], by="ann", fails=True)
+    assert "Another person" in refused["error"]
+    assert treasury.approves(proposal, "bea") == {"table": "ecb-2026-11-20", "proposal": None}
+
+    again = treasury.imports(ECB)
+    assert again == {**found, "table": "ecb-2026-11-20", "proposal": None}
+    said = here.invoke("rates", "import", file, **name)
     assert (said.exit_code, said.stdout.count("nothing changed")) == (0, 1)
-
-    shown = json.loads(here.invoke("rates", "show", "--json", **name).stdout)
-    assert (shown["table"], shown["rates"]) == (
-        "ecb-2026-11-20",
-        {"JPY": "180.49", "USD": "1.1529"},
-    )
     table = here.invoke("rates", "show", **name)
-    assert "ecb-2026-11-20" in table.stdout
+    assert "ecb-2026-11-20, by ann and bea" in table.stdout
     assert "180.49" in table.stdout
+    assert treasury.said("rates", "show")["proposals"] == []
 
 
-def test_a_wrong_correction_can_be_taken_back(database: Settings, tmp_path: Path) -> None:
-    here = Place(database.data.parent)
-    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
-    tables = []
-    for text in (ECB, ECB.replace("1.1529", "11.529"), ECB):
-        file = tmp_path / "eurofxref.csv"
-        file.write_text(text)
-        answer = here.invoke("rates", "import", str(file), "--json", **name)
-        tables.append(json.loads(answer.stdout)["table"])
-    assert tables == ["ecb-2026-11-20", "ecb-2026-11-20-2", "ecb-2026-11-20-3"]
-    shown = json.loads(here.invoke("rates", "show", "--json", **name).stdout)
-    assert shown["rates"]["USD"] == "1.1529"
+def test_a_person_at_a_terminal_is_who_has_the_key(treasury: Treasury) -> None:
+    proposal = treasury.imports(ECB, by="ann")["proposal"]
+    assert proposal["person"] == "ann"
+    for person, problem in (("ann", "Another person"), ("sam", "finance or compliance")):
+        refused = treasury.said("rates", "approve", proposal["id"], by=person, fails=True)
+        assert problem in refused["error"]
+    nobody = treasury.here.invoke("rates", "approve", proposal["id"], **treasury.name)
+    assert (nobody.exit_code, "--key" in nobody.stderr) == (2, True)
+    forged = {**treasury.name, "TALLYSTICK_KEY": f"tsk_{'0' * 16}_{'0' * 64}"}
+    stranger = treasury.here.invoke("rates", "approve", proposal["id"], **forged)
+    assert (stranger.exit_code, "no such key" in stranger.stderr) == (1, True)
+    treasury.file.write_text(ECB.replace("1.1529", "1.16"))
+    refused = treasury.said("rates", "import", str(treasury.file), by="sam", fails=True)
+    assert "proposed by finance" in refused["error"]
+    assert treasury.approves(proposal, "bea")["table"] == "ecb-2026-11-20"
 
 
-def test_of_a_history_any_day_is_imported(database: Settings, tmp_path: Path) -> None:
-    here = Place(database.data.parent)
-    name = {"TALLYSTICK_DATABASE_NAME": database.database_name}
-    file = tmp_path / "eurofxref-hist.csv"
-    file.write_text(HISTORY)
-    said = here.invoke("rates", "import", str(file), "--day", "2026-11-19", **name)
-    assert said.exit_code == 0, said.stderr
-    assert "Published ecb-2026-11-19: 2 rates of one EUR" in said.stdout
+def test_the_job_of_a_trusted_source_repairs_near_rates_and_people_far_ones(
+    database: Settings, treasury: Treasury
+) -> None:
+    treasury.approves(treasury.imports(ECB, by="ann")["proposal"], "bea")
+    ledger = bootstrap.build_ledger(database)
+    try:
+        commands = RateCommands(bootstrap.build_handling(ledger))
+        for person in ("ann", "bea"):
+            by = Caller(actor=f"operator:{person}", idempotency_key=person, role="finance")
+            commands.trust("ecb", "our own job fetches it", by)
+    finally:
+        ledger.close()
+
+    tables = [treasury.imports(text) for text in (ECB.replace("1.1529", "1.2"), ECB)]
+    assert [(one["table"], one["published"]) for one in tables] == [
+        ("ecb-2026-11-20-2", True),
+        ("ecb-2026-11-20-3", True),
+    ]
+    assert treasury.dollars() == "1.1529"
+
+    wrong = ECB.replace("1.1529", "11.529")
+    waiting = treasury.imports(wrong)
+    assert (waiting["published"], treasury.dollars()) == (False, "1.1529")
+    assert "EUR is worth in USD moves by more than 10 %" in waiting["proposal"]["beyond"]
+    for person in ("ann", "bea"):
+        treasury.approves(waiting["proposal"], person)
+    assert treasury.dollars() == "11.529"
+
+    right = treasury.imports(ECB)
+    assert (right["published"], treasury.dollars()) == (False, "11.529")
+    for person in ("ann", "bea"):
+        treasury.approves(right["proposal"], person)
+    assert treasury.dollars() == "1.1529"
+    assert treasury.imports(ECB)["published"] is False
+
+
+def test_of_a_history_any_day_is_imported(treasury: Treasury) -> None:
+    found = treasury.imports(HISTORY, "--day", "2026-11-19")
+    assert (found["as_of"], found["proposal"]["rates"]["USD"]) == ("2026-11-19", "1.16")
 
 
 def test_what_is_wrong_with_a_file_of_rates_is_named_by_line_and_column(

@@ -189,14 +189,18 @@ class Api:
         return self.transaction(created["id"])
 
     def publish_rates(self, base: str, **rates: str) -> None:
-        """Put exchange rates in force: whole units for one whole unit of the base."""
-        self.services.rates.publish(
+        """Have two people put exchange rates in force: whole units for one of the base."""
+        _, waiting = self.services.rates.propose(
             source="tests",
             base=base,
             as_of="2026-05-03",
             rates=[rate(currency, text) for currency, text in rates.items()],
-            caller=caller("operator:fina"),
+            note="for tests",
+            caller=caller("operator:fina", "finance"),
         )
+        assert waiting is not None
+        by = caller("operator:cleo", "compliance")
+        self.services.rates.approve(waiting.id, "for tests", by)
 
 
 @contextmanager
@@ -309,9 +313,9 @@ def serving(services: Services) -> Iterator[str]:
         thread.join()
 
 
-def caller(actor: str) -> Caller:
+def caller(actor: str, role: str = "") -> Caller:
     """Whoever asks a command directly, for the first time."""
-    return Caller(actor=actor, idempotency_key=str(uuid4()))
+    return Caller(actor=actor, idempotency_key=str(uuid4()), role=role)
 
 
 def rate(currency: str, text: str) -> Rate:

@@ -242,6 +242,8 @@ ASKED: Mapping[str, Callable[[MixedDay, random.Random], Iterator[Question]]] = {
     "/v1/providers": once("/v1/providers"),
     "/v1/approval-policy": once("/v1/approval-policy"),
     "/v1/rates": once("/v1/rates"),
+    "/v1/rates/proposals": once("/v1/rates/proposals"),
+    "/v1/rates/sources": once("/v1/rates/sources"),
     **ABOUT_FRAUD,
 }
 """By path: what is asked at a position. A new query of the API has to be added."""

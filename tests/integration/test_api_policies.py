@@ -1,4 +1,4 @@
-"""The approval policy and exchange rates over HTTP."""
+"""The approval policy over HTTP."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ def api(module_database: Settings) -> Iterator[Api]:
 
 @pytest.fixture
 def untouched(database: Settings) -> Iterator[Api]:
-    """With a policy and rates that no other test has changed."""
+    """With a policy that no other test has changed."""
     with running_api(database) as api:
         yield api
 
@@ -119,112 +119,3 @@ def test_terms_that_make_no_sense_are_refused(
     answer = propose(api, "cleo", **changes)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert api.get("/v1/approval-policy").json() == before
-
-
-# --- exchange rates -----------------------------------------------------------------------------
-
-
-def publish(api: Api, *, key: str | None = None, **changes: object) -> httpx2.Response:
-    body = {
-        "source": "treasury",
-        "base": "EUR",
-        "as_of": "2026-05-03",
-        "rates": [{"currency": "USD", "rate": "1.0843"}, {"currency": "JPY", "rate": "169"}],
-    }
-    return api.post("/v1/rates", body | changes, person="anna", key=key)
-
-
-def of_usd(text: object) -> dict[str, object]:
-    return {"as_of": "2026-05-05", "rates": [{"currency": "USD", "rate": text}]}
-
-
-def test_published_rates_are_in_force_and_exact(untouched: Api) -> None:
-    api = untouched
-    none_yet = api.get("/v1/rates")
-    assert none_yet.json()["code"] == "no_rates"
-    assert none_yet.is_client_error
-    key = str(uuid4())
-    published = publish(api, key=key)
-    assert (published.status_code, published.headers["etag"]) == (201, '"1"')
-    found = published.json()
-    assert (found["table"], found["base"], found["as_of"]) == (
-        "treasury-2026-05-03",
-        "EUR",
-        "2026-05-03",
-    )
-    assert found["rates"] == [
-        {"currency": "JPY", "numerator": 169, "denominator": 1, "decimal": "169"},
-        {"currency": "USD", "numerator": 10_843, "denominator": 10_000, "decimal": "1.0843"},
-    ]
-    assert api.get("/v1/rates").json() == found
-
-    same = publish(api)
-    assert (same.status_code, same.json()["code"]) == (409, "nothing_to_change")
-    corrected = publish(api, rates=[{"currency": "USD", "rate": "1.09"}])
-    assert corrected.json()["table"] == "treasury-2026-05-03-2"
-    assert api.get("/v1/rates").json() == corrected.json()
-    assert publish(api, key=key).content == published.content
-
-
-@pytest.mark.parametrize(
-    ("text", "numerator", "denominator", "decimal"),
-    [
-        ("1.10", 11, 10, "1.1"),
-        ("0.00000000000000001", 1, 10**17, "0.00000000000000001"),
-        ("123456789012.123456", 1929012328314429, 15625, "123456789012.123456"),
-        ("007", 7, 1, "7"),
-    ],
-)
-def test_a_decimal_is_kept_to_its_last_digit(
-    api: Api, text: str, numerator: int, denominator: int, decimal: str
-) -> None:
-    (rate,) = publish(api, **of_usd(text)).json()["rates"]
-    assert (rate["numerator"], rate["denominator"]) == (numerator, denominator)
-    assert rate["decimal"] == decimal
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        of_usd(1.0843),
-        of_usd(1),
-        of_usd("1,0843"),
-        of_usd("1e3"),
-        of_usd("-1"),
-        of_usd("+1"),
-        of_usd(".5"),
-        of_usd("5."),
-        of_usd("0.000"),
-        of_usd("1/3"),
-        of_usd("NaN"),
-        of_usd("١.٢"),
-        of_usd("1.1\n"),
-        of_usd("1." + "0" * 18),
-        of_usd("4111111111111111"),
-        {"rates": []},
-        {"rates": [{"currency": "XXX", "rate": "1"}]},
-        {"base": "XXX"},
-        {"as_of": "2026-02-30"},
-        {"as_of": "20260503"},
-        {"as_of": "2026-05-03T00:00:00Z"},
-        {"source": "Treasury Dept."},
-        {"source": ""},
-    ],
-)
-def test_what_is_no_rate_is_refused(api: Api, changes: dict[str, object]) -> None:
-    answer = publish(api, **changes)
-    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
-    assert all(error["remedy"] for error in answer.json()["errors"])
-
-
-@pytest.mark.parametrize(
-    "rates",
-    [
-        [{"currency": "EUR", "rate": "1"}],
-        [{"currency": "USD", "rate": "1"}, {"currency": "USD", "rate": "2"}],
-    ],
-)
-def test_a_table_that_contradicts_itself_is_refused(api: Api, rates: list[object]) -> None:
-    answer = publish(api, rates=rates)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_rate")
-    assert rates[0]["currency"] in answer.json()["detail"]  # type: ignore[index]

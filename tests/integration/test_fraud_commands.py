@@ -48,7 +48,7 @@ from tallystick.commands.fraud_cases import FraudCaseCommands
 from tallystick.commands.fraud_reports import FraudReportCommands
 from tallystick.commands.handling import Caller, Handling
 from tallystick.commands.players import PlayerCommands
-from tallystick.commands.policies import RateCommands
+from tallystick.commands.rates import RateCommands
 from tallystick.commands.rulesets import RuleSetCommands
 from tallystick.config import Settings
 from tallystick.eventstore.ledger import Ledger
@@ -522,10 +522,12 @@ def test_a_report_keeps_the_rates_of_when_it_was_written(ruled: Desk) -> None:
 
 
 def _publish_rates(desk: Desk, cents: int) -> None:
-    desk.rates.publish(
+    _, waiting = desk.rates.propose(
         source="test",
         base="EUR",
         as_of="2026-03-02",
         rates=[Rate(currency="USD", numerator=cents, denominator=100)],
-        caller=caller("dora"),
+        caller=Caller(actor="operator:fina", idempotency_key=uuid4().hex, role="finance"),
     )
+    assert waiting is not None
+    desk.rates.approve(waiting.id, "", caller("dora"))

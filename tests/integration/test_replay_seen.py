@@ -76,7 +76,7 @@ class Naive:
                 self.pause_reason[said["provider"]] = said.get("reason")
             case "ApprovalPolicyPublished":
                 self.policy = said["policy"]
-            case "RateTablePublished":
+            case "RateTablePublished" | "RateTableApproved":
                 self.rates = said["table"]
 
     def _of_players(self, stream: str, topic: str, said: dict[str, Any]) -> None:

@@ -25,8 +25,9 @@ from tallystick.commands.disputes import DisputeCommands
 from tallystick.commands.handling import Caller, Handling, Written
 from tallystick.commands.inbox import Inbox
 from tallystick.commands.players import PlayerCommands
-from tallystick.commands.policies import PolicyCommands, RateCommands
+from tallystick.commands.policies import PolicyCommands
 from tallystick.commands.providers import ProviderCommands
+from tallystick.commands.rates import RateCommands
 from tallystick.commands.refunds import RefundCommands
 from tallystick.commands.withdrawals import WithdrawalCommands
 from tallystick.config import Settings
@@ -115,18 +116,20 @@ class Handlers:
         )
 
     def publish_rates(self) -> None:
-        """Once in each database."""
+        """Once in each database, by two people."""
         rates = [
             Rate(currency="JPY", numerator=16_345, denominator=100),
             Rate(currency="KWD", numerator=3_331, denominator=10_000),
             Rate(currency="USD", numerator=10_835, denominator=10_000),
         ]
         try:
-            self.rates.publish(
+            _, waiting = self.rates.propose(
                 source="tests", base="EUR", as_of="2026-03-27", rates=rates, caller=by("ann")
             )
         except NothingToChange:
             return
+        assert waiting is not None
+        self.rates.approve(waiting.id, "", by("dora"))
 
 
 def _unknown_balances(accounts: Sequence[str], position: int) -> Mapping[str, int]:

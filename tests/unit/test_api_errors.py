@@ -109,6 +109,7 @@ def test_codes_are_a_promise() -> None:
         "quote_unavailable": 503,
         "range_not_satisfiable": 416,
         "rate_missing": 422,
+        "rate_proposal_not_found": 404,
         "read_model_behind": 503,
         "refund_exceeds_capture": 409,
         "report_not_found": 404,

@@ -1,6 +1,5 @@
-"""Rates: exchange across exponents to the last minor unit, and tables that are published once."""
+"""Rates: exchange across exponents to the last minor unit, and across a table."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -9,17 +8,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.commands import Command
 from domain.conversion import quote_conversion
 from domain.errors import (
     AmountTooSmall,
-    CommandReused,
     InvalidQuote,
     InvalidRate,
-    NothingToChange,
     RateMissing,
 )
-from domain.events import Rate, RateTablePublished
 from domain.money import AMOUNT_MINOR_MAX, InvalidMoney, Money, currencies, exponent
 from domain.postings import postings
 from domain.rates import (
@@ -27,12 +22,8 @@ from domain.rates import (
     RateTable,
     Rounding,
     decimal_text,
-    evolve_rates,
     exchange,
-    fold_rates,
-    publish_rates,
     quote_amounts,
-    rates_stream,
 )
 from tests.scenario import PLAYER_ID, TRANSACTION, command
 
@@ -285,149 +276,17 @@ def test_the_rate_in_the_event_is_the_rate_that_was_used(
 
 # --- tables -------------------------------------------------------------------------------------
 
-ECB = (
-    Rate(currency="USD", numerator=11_529, denominator=10_000),
-    Rate(currency="JPY", numerator=18_049, denominator=100),
-    Rate(currency="KWD", numerator=3_551, denominator=10_000),
-)
-CORRECTED = (replace(ECB[0], numerator=11_530), *ECB[1:])
-
-
-def publish(
-    state: RateTable | None = None,
-    rates: tuple[Rate, ...] = ECB,
-    *,
-    by: Command | None = None,
-    **heading: str,
-) -> RateTablePublished | None:
-    usual = {"source": "ecb", "base": "EUR", "as_of": "2026-11-20"}
-    return publish_rates(state, by or command("operator:ann"), **(usual | heading), rates=rates)
-
-
-def published(*makes: Callable[[RateTable | None], RateTablePublished | None]) -> RateTable:
-    """The rates after each of these has been published."""
-    state: RateTable | None = None
-    for make in makes:
-        event = make(state)
-        assert event is not None
-        state = evolve_rates(state, event)
-    assert state is not None
-    return state
-
-
-def the_usual(state: RateTable | None) -> RateTablePublished | None:
-    return publish(state)
-
-
-def corrected(state: RateTable | None) -> RateTablePublished | None:
-    return publish(state, CORRECTED)
-
-
-def next_day(state: RateTable | None) -> RateTablePublished | None:
-    return publish(state, as_of="2026-11-23")
-
-
-def test_a_table_is_published_in_the_one_stream_there_is() -> None:
-    event = publish()
-    assert event is not None
-    assert (event.originator_id, event.originator_version) == (rates_stream(), 1)
-    assert (event.table, event.source, event.as_of) == ("ecb-2026-11-20", "ecb", "2026-11-20")
-    state = evolve_rates(None, event)
-    assert state.rates == {
+ECB = RateTable(
+    table="ecb-2026-11-20",
+    source="ecb",
+    base="EUR",
+    as_of="2026-11-20",
+    rates={
         "USD": Fraction(11_529, 10_000),
         "JPY": Fraction(18_049, 100),
         "KWD": Fraction(3_551, 10_000),
-    }
-    assert postings(event) == ()
-
-
-def test_the_table_published_last_is_in_force() -> None:
-    state = published(the_usual, corrected, next_day)
-    assert (state.table, state.version) == ("ecb-2026-11-23", 3)
-    assert state.rate("EUR", "USD") == Fraction(11_529, 10_000)
-
-
-def test_other_rates_of_the_same_day_are_another_version() -> None:
-    assert published(the_usual, corrected).table == "ecb-2026-11-20-2"
-    assert published(the_usual, corrected, the_usual).table == "ecb-2026-11-20-3"
-    own = publish(published(the_usual), source="treasury")
-    assert own is not None
-    assert own.table == "treasury-2026-11-20"
-
-
-@pytest.mark.parametrize("since", [(), (next_day,)])
-def test_the_same_rates_again_are_nothing_new(
-    since: tuple[Callable[[RateTable | None], RateTablePublished | None], ...],
-) -> None:
-    state = published(the_usual, *since)
-    doubled = tuple(
-        replace(rate, numerator=2 * rate.numerator, denominator=2 * rate.denominator)
-        for rate in reversed(ECB)
-    )
-    for same in (ECB, doubled):
-        with pytest.raises(NothingToChange):
-            publish(state, same)
-
-
-def test_a_table_with_more_or_fewer_currencies_or_another_base_is_not_the_same() -> None:
-    state = published(the_usual)
-    assert publish(state, ECB[1:]) is not None
-    assert publish(state, base="GBP") is not None
-
-
-def test_a_command_sent_twice_publishes_once() -> None:
-    ann = command("operator:ann")
-    event = publish(by=ann)
-    assert event is not None
-    state = published(lambda _: event, corrected, next_day)
-    assert publish(state, by=ann) is None
-    with pytest.raises(CommandReused):
-        publish(state, by=replace(ann, request_digest="another request"))
-
-
-def test_a_ratio_is_recorded_in_lowest_terms_by_currency() -> None:
-    event = publish(rates=(ECB[1], Rate(currency="CHF", numerator=50, denominator=100)))
-    assert event is not None
-    assert event.rates == (Rate(currency="CHF", numerator=1, denominator=2), ECB[1])
-
-
-@pytest.mark.parametrize(
-    ("rates", "error"),
-    [
-        ((), InvalidRate),
-        ((Rate(currency="DEM", numerator=1, denominator=1),), InvalidMoney),
-        ((Rate(currency="EUR", numerator=1, denominator=1),), InvalidRate),
-        ((*ECB, Rate(currency="USD", numerator=1, denominator=1)), InvalidRate),
-        ((Rate(currency="USD", numerator=0, denominator=1),), InvalidRate),
-        ((Rate(currency="USD", numerator=-1, denominator=1),), InvalidRate),
-        ((Rate(currency="USD", numerator=-1, denominator=-1),), InvalidRate),
-        ((Rate(currency="USD", numerator=1, denominator=0),), InvalidRate),
-        ((Rate(currency="USD", numerator=2**63, denominator=1),), InvalidRate),
-        ((Rate(currency="USD", numerator=1, denominator=2**63),), InvalidRate),
-    ],
+    },
 )
-def test_rates_that_cannot_be_used(rates: tuple[Rate, ...], error: type[Exception]) -> None:
-    with pytest.raises(error):
-        publish(rates=rates)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "error"),
-    [
-        ("base", "DEM", InvalidMoney),
-        ("source", "", InvalidRate),
-        ("source", " ", InvalidRate),
-        ("source", "ecb/../x", InvalidRate),
-        ("source", "é", InvalidRate),
-        ("as_of", "", InvalidRate),
-        ("as_of", "20 November 2026", InvalidRate),
-        ("as_of", "20261120", InvalidRate),
-        ("as_of", "2026-11-31", InvalidRate),
-    ],
-)
-def test_headings_that_cannot_be_used(field: str, value: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        publish(**{field: value})
 
 
 @pytest.mark.parametrize(
@@ -444,7 +303,7 @@ def test_headings_that_cannot_be_used(field: str, value: str, error: type[Except
 def test_a_cross_rate_goes_through_the_base_exactly(
     source: str, target: str, rate: Fraction
 ) -> None:
-    assert published(the_usual).rate(source, target) == rate
+    assert ECB.rate(source, target) == rate
 
 
 @pytest.mark.parametrize(
@@ -453,25 +312,16 @@ def test_a_cross_rate_goes_through_the_base_exactly(
 )
 def test_a_rate_that_is_missing_names_the_currency(source: str, target: str, missing: str) -> None:
     with pytest.raises(RateMissing, match=f"ecb-2026-11-20 has no rate for {missing}") as caught:
-        published(the_usual).rate(source, target)
+        ECB.rate(source, target)
     assert caught.value.currency == missing
 
 
 @given(st.dictionaries(codes.filter(lambda code: code != "EUR"), rates, min_size=2))
-def test_cross_rates_agree_whichever_way_they_go(table: dict[str, Fraction]) -> None:
-    event = publish(
-        rates=tuple(
-            Rate(currency=code, numerator=rate.numerator, denominator=rate.denominator)
-            for code, rate in table.items()
-        )
-    )
-    assert event is not None
-    state = fold_rates(None, [event])
-    assert state is not None
-    one, other, *_ = table
-    assert state.rate(one, other) * state.rate(other, one) == 1
-    assert state.rate("EUR", one) * state.rate(one, other) == state.rate("EUR", other)
-    assert dict(state.rates) == table
+def test_cross_rates_agree_whichever_way_they_go(units: dict[str, Fraction]) -> None:
+    table = replace(ECB, rates=units)
+    one, other, *_ = units
+    assert table.rate(one, other) * table.rate(other, one) == 1
+    assert table.rate("EUR", one) * table.rate(one, other) == table.rate("EUR", other)
 
 
 # --- as people write it -------------------------------------------------------------------------

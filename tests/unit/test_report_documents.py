@@ -13,7 +13,7 @@ import pytest
 
 from domain.commands import Command
 from domain.errors import RateMissing
-from domain.events import Rate, ReportedIndicator, ReportedTransaction
+from domain.events import ReportedIndicator, ReportedTransaction
 from domain.fraud_report import (
     Report,
     ReportStatus,
@@ -22,7 +22,7 @@ from domain.fraud_report import (
     file_report,
 )
 from domain.money import Money
-from domain.rates import RateTable, evolve_rates, publish_rates
+from domain.rates import RateTable
 from tallystick.reports.goaml import UNKNOWN, ReportingEntity, ReportingOfficer, goaml
 from tallystick.reports.pdf import NOBODY, report_pages, report_pdf
 from tests.pdf_text import pdf_text, without_space
@@ -103,19 +103,9 @@ def dismissed() -> Report:
 
 def rates(**units: Fraction) -> RateTable:
     """Of one euro."""
-    published = publish_rates(
-        None,
-        compliance(),
-        source="test",
-        base="EUR",
-        as_of="2026-03-01",
-        rates=tuple(
-            Rate(currency=currency, numerator=rate.numerator, denominator=rate.denominator)
-            for currency, rate in units.items()
-        ),
+    return RateTable(
+        table="test-2026-03-01", source="test", base="EUR", as_of="2026-03-01", rates=units
     )
-    assert published is not None
-    return evolve_rates(None, published)
 
 
 def parsed(report: Report, table: RateTable | None = None) -> ET.Element:
