@@ -158,8 +158,8 @@ def screen(
 ) -> Screening:
     """Who has to agree to this payout, and the reasons why.
 
-    `in_policy_currency` is the amount at the rate of the latest table; None where there is no
-    rate: then whole units of its own currency are compared, and a person has to look.
+    `in_policy_currency` is the amount at the rates in force; None where there is no rate: then
+    whole units of its own currency are compared, and a person has to look.
     `on_hold`: its indicators stop it; compliance lets it go, and has to agree as well.
     `deposited_minor` and `wagered_minor` are in the amount's currency.
     """

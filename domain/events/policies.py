@@ -30,7 +30,7 @@ class ApprovalTerms:
     """What a policy says."""
 
     currency: str
-    """Of the tiers' limits; amounts in others are compared at the rate of the latest table."""
+    """Of the tiers' limits; amounts in others are compared at the rates in force."""
     tiers: tuple[ApprovalTier, ...]
     """Lowest first; the last one has no limit."""
     score_below: int

@@ -22,11 +22,10 @@ from typer.testing import CliRunner
 from tallystick import bootstrap
 from tallystick.access import StaffRole, create_key
 from tallystick.cli import app
-from tallystick.commands.handling import Caller
-from tallystick.commands.rates import RateCommands
 from tallystick.config import Settings
 from tallystick.eventstore.database import Role, conninfo
 from tests.faults.running import Place, place, until
+from tests.integration.api_server import caller, services_over
 
 READY_SECONDS_MAX = 60.0
 SETTLED_SECONDS_MAX = 60.0
@@ -259,14 +258,10 @@ def test_the_job_of_a_trusted_source_repairs_near_rates_and_people_far_ones(
     database: Settings, treasury: Treasury
 ) -> None:
     treasury.approves(treasury.imports(ECB, by="ann")["proposal"], "bea")
-    ledger = bootstrap.build_ledger(database)
-    try:
-        commands = RateCommands(bootstrap.build_handling(ledger))
+    with services_over(database) as services:
         for person in ("ann", "bea"):
-            by = Caller(actor=f"operator:{person}", idempotency_key=person, role="finance")
-            commands.trust("ecb", "our own job fetches it", by)
-    finally:
-        ledger.close()
+            by = caller(f"operator:{person}", "finance")
+            services.rates.trust("ecb", "our own job fetches it", by)
 
     tables = [treasury.imports(text) for text in (ECB.replace("1.1529", "1.2"), ECB)]
     assert [(one["table"], one["published"]) for one in tables] == [
@@ -289,6 +284,19 @@ def test_the_job_of_a_trusted_source_repairs_near_rates_and_people_far_ones(
         treasury.approves(right["proposal"], person)
     assert treasury.dollars() == "1.1529"
     assert treasury.imports(ECB)["published"] is False
+
+
+def test_a_job_puts_its_table_back_in_force_after_one_of_another_source(
+    treasury: Treasury,
+) -> None:
+    own = treasury.file.with_name("own.csv")
+    own.write_text("base,quote,rate,as_of\nEUR,USD,1.2,2026-11-20\nEUR,JPY,190,2026-11-20\n")
+    for file in (treasury.file, own, treasury.file):
+        treasury.file.write_text(ECB)
+        waiting = treasury.said("rates", "import", str(file)).get("proposal")
+        for person in ("ann", "bea") if waiting else ():
+            treasury.approves(waiting, person)
+    assert treasury.dollars() == "1.1529"
 
 
 def test_of_a_history_any_day_is_imported(treasury: Treasury) -> None:

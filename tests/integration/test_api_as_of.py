@@ -32,7 +32,7 @@ from tallystick.eventstore.database import Role
 from tests.integration.api_server import services_over, serving
 from tests.integration.asked_about_fraud import ABOUT_FRAUD, FraudDay, Params, Question
 from tests.ledger_checks import ledger_on
-from tests.property.backroom import Clock
+from tests.property.backroom import Clock, by
 from tests.property.mixed_core import PROVIDER
 from tests.property.mixed_day import MixedDay
 
@@ -94,6 +94,13 @@ class RecordedDay(FraudDay):
                 seconds,
             )
         self.soon(self.other_rates, 10)
+        self.soon(self.agree_to_rates, 12)
+        for seconds, person in ((2, "ann"), (4, "dora")):
+            self.soon(
+                lambda person=person: self.handlers.rates.trust("ecb", "r", by(person, "trust")),
+                seconds,
+            )
+        self.soon(lambda: self.handlers.rates.revoke("ecb", "r", by("ann", "revoke")), 14)
         for seconds in (1, 3, 8):
             self.soon(self.deposit_with_an_order, seconds)
 
@@ -108,9 +115,18 @@ class RecordedDay(FraudDay):
 
     def other_rates(self) -> object:
         rates = [Rate(currency="JPY", numerator=170, denominator=1)]
-        return self.handlers.rates.publish(
-            source="tests", base="EUR", as_of="2026-03-28", rates=rates, caller=self.by("ann")
+        return self.handlers.rates.propose(
+            source="tests",
+            base="EUR",
+            as_of="2026-03-28",
+            rates=rates,
+            note="fewer",
+            caller=self.by("ann"),
         )
+
+    def agree_to_rates(self) -> object:
+        (proposal_id,) = self.handlers.rates.get().proposals
+        return self.handlers.rates.approve(proposal_id, "fewer", by("dora", "rates"))
 
     def deposit_with_an_order(self) -> object:
         request = CreateDeposit(

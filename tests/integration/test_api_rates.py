@@ -179,12 +179,15 @@ def test_one_person_proposes_rates_and_another_approves_them(untouched: Api) -> 
     assert (repeat.status_code, repeat.content) == (202, proposed.content)
 
 
-def test_the_right_table_is_put_back_after_a_wrong_one(untouched: Api) -> None:
+@pytest.mark.parametrize(("source", "name"), [("treasury", "-3"), ("other", "-2")])
+def test_the_right_table_is_put_back_after_a_wrong_one(
+    untouched: Api, source: str, name: str
+) -> None:
     api = untouched
     put_in_force(api)
-    put_in_force(api, **of_jpy("161"))
+    put_in_force(api, source=source, **of_jpy("161"))
     found = put_in_force(api)
-    assert (found["table"], found["rates"][0]["decimal"]) == (f"treasury-{DAY}-3", "160")
+    assert (found["table"], found["rates"][0]["decimal"]) == (f"treasury-{DAY}{name}", "160")
 
 
 def test_a_proposal_is_discarded_and_what_is_read_again_is_asked_for(untouched: Api) -> None:

@@ -65,7 +65,7 @@ def test_what_is_not_a_transaction_is_called_what_it_is(
         ("ProviderNoticeReceived", "a notice of a provider"),
         ("WagerRecorded", "turnover that the platform reported"),
         ("ProviderRegistered", "a provider"),
-        ("RateTablePublished", "where each RateTablePublished is recorded"),
+        ("RateTableProposed", "where each RateTableProposed is recorded"),
     ):
         with pytest.raises(Nothing) as nothing:
             story(reader, first(installed, topic).originator_id)

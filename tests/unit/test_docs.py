@@ -305,6 +305,7 @@ def test_environment_variables_exist(page: Path) -> None:
         "TALLYSTICK_NAME_SECRET",  # NAME stands for a provider
         "TALLYSTICK_NAME_TOKEN",
         "TALLYSTICK_WRITE_GOLDEN",  # of the tests
+        "TALLYSTICK_KEY",  # of who acts at a terminal
     }
     named = re.findall(r"\b(?:TALLYSTICK_[A-Z_]+|DATABASE_URL)\b", page.read_text())
     assert set(named) <= of_settings | others

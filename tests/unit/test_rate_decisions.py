@@ -248,16 +248,15 @@ def test_a_command_sent_twice_is_carried_out_once() -> None:
 
 
 def test_the_right_table_can_be_put_back_after_a_wrong_one() -> None:
-    state = agreed(agreed(NO_RATES), FAR)
-    assert (dollars(state), state.in_force and state.in_force.table) == (
-        FAR["USD"],
-        "ecb-2026-11-20-2",
-    )
-    state = agreed(state)
-    assert (dollars(state), state.in_force and state.in_force.table) == (
-        UNITS["USD"],
-        "ecb-2026-11-20-3",
-    )
+    for source, names in (("ecb", ["", "-2", "-3"]), ("other", ["", "", "-2"])):
+        first = agreed(NO_RATES)
+        wrong = agreed(first, FAR, source=source)
+        right = agreed(wrong)
+        assert list(map(dollars, (first, wrong, right))) == [UNITS["USD"], FAR["USD"], UNITS["USD"]]
+        assert [state.in_force and state.in_force.table for state in (first, wrong, right)] == [
+            f"{by_whom}-2026-11-20{name}"
+            for by_whom, name in zip(("ecb", source, "ecb"), names, strict=True)
+        ]
 
 
 def test_only_the_very_table_in_force_is_nothing_new() -> None:
