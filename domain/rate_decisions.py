@@ -42,6 +42,9 @@ PROPOSERS: Final = ("finance",)
 APPROVERS: Final = ("finance", "compliance")
 """Whose people may approve what another one proposed."""
 
+KEYS_OF_SOURCES: Final = ("finance", "platform")
+"""Roles in which a key may bear a source's name."""
+
 BAND_PERCENT: Final = 10
 """How far any rate of a table may move from another table's before people have to say why."""
 
@@ -286,8 +289,10 @@ def _other_currencies(table: RateTable, reference: RateTable) -> str:
 
 def _is_the_source(state: ExchangeRates, command: Command, source: str) -> bool:
     """Whether no person acts: an import job, or a key that two people gave to the source."""
-    by_key = command.person == source and state.is_trusted(source)
-    return command.actor == f"system:{source}" or by_key
+    if command.actor == f"system:{source}":
+        return True
+    named = command.person == source and command.role in KEYS_OF_SOURCES
+    return named and state.is_trusted(source)
 
 
 def _require(state: ExchangeRates, command: Command, roles: tuple[str, ...], done: str) -> None:

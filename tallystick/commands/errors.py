@@ -84,8 +84,8 @@ class TooContended(DomainError):
 
 
 class NoRates(DomainError):
-    """No exchange rates are in force: `tallystick rates import FILE` proposes some, and another
-    person approves them."""
+    """No exchange rates are in force: `tallystick rates import FILE` proposes some, and people
+    approve them."""
 
     code = "no_rates"
 

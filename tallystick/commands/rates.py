@@ -64,8 +64,10 @@ class RateCommands:
             RoleNotAllowed, NothingToChange, EvidenceMissing.
             CommandReused: the key was used before, with another request.
         """
-        table = {"source": source, "base": base, "as_of": as_of, "rates": list(rates)}
-        command = self._handling.command(caller, "propose-rates", {**table, "note": note})
+        request = {"source": source, "base": base, "as_of": as_of, "rates": list(rates)}
+        # As it was called, and said, when one person could publish: repeated, it is still the same.
+        said = {**request, "note": note} if note else request
+        command = self._handling.command(caller, "publish-rates", said)
 
         def decide(state: ExchangeRates) -> LedgerEvent | None:
             return propose_rates(

@@ -511,9 +511,12 @@ def test_a_report_keeps_the_rates_of_when_it_was_written(ruled: Desk) -> None:
     case, _ = a_case(ruled)
     before = ruled.reports.draft(case.id, "Before.", [], caller("cleo"))
     assert ruled.reports.rates_of(before) is None
-    _publish_rates(ruled, 109)
+    waiting = _propose_rates(ruled, 109)
+    merely_proposed = ruled.reports.draft(case.id, "Meanwhile.", [], caller("cleo"))
+    ruled.rates.approve(waiting, "", caller("dora"))
+    assert ruled.reports.rates_of(merely_proposed) is None
     between = ruled.reports.draft(case.id, "Between.", [], caller("cleo"))
-    _publish_rates(ruled, 110)
+    ruled.rates.approve(_propose_rates(ruled, 110), "", caller("dora"))
     after = ruled.reports.revise(before.id, "After.", [], caller("cleo"))
     for report, dollars in ((between, Fraction(109, 100)), (after, Fraction(110, 100))):
         table = ruled.reports.rates_of(report)
@@ -521,7 +524,7 @@ def test_a_report_keeps_the_rates_of_when_it_was_written(ruled: Desk) -> None:
         assert table.rates == {"USD": dollars}
 
 
-def _publish_rates(desk: Desk, cents: int) -> None:
+def _propose_rates(desk: Desk, cents: int) -> UUID:
     _, waiting = desk.rates.propose(
         source="test",
         base="EUR",
@@ -530,4 +533,4 @@ def _publish_rates(desk: Desk, cents: int) -> None:
         caller=Caller(actor="operator:fina", idempotency_key=uuid4().hex, role="finance"),
     )
     assert waiting is not None
-    desk.rates.approve(waiting.id, "", caller("dora"))
+    return waiting.id

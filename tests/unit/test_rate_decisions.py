@@ -319,6 +319,12 @@ def test_so_does_a_key_that_bears_its_name(role: str) -> None:
         offer(state, by("ecb", role=role), CORRECTED, source="treasury")
 
 
+@pytest.mark.parametrize("role", ["support", "fraud", "auditor", "administrator"])
+def test_somebody_who_has_the_name_of_a_source_is_not_the_source(role: str) -> None:
+    with pytest.raises(RoleNotAllowed):
+        offer(trusting(agreed(NO_RATES)), by("ecb", role=role), CORRECTED)
+
+
 def test_what_a_source_sends_that_is_not_trusted_waits_for_two_people() -> None:
     state = offered(agreed(NO_RATES), job(), CORRECTED)
     assert only(state).person is None
