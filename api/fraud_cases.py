@@ -18,6 +18,7 @@ from api.hits import Subject
 from api.paging import LIMIT_MAX, PageShown, decode_cursor, encode_cursor, link_next
 from api.reading import View, viewing
 from api.requests_fraud import (
+    AgreeBody,
     AssignBody,
     CaseHoldBody,
     CloseBody,
@@ -34,6 +35,7 @@ from domain.errors import (
     HoldNotYours,
     InvalidTransition,
     NothingToChange,
+    ProposalChanged,
     RoleNotAllowed,
     SelfApproval,
 )
@@ -235,13 +237,37 @@ def close_case(
 ) -> FraudCaseShown:
     """Say what a case turned out to be, and close it.
 
-    Where money goes because of that, it takes two: the first person's word is a proposal, answered
-    with 202; another person who sends the same decision and reason closes the case.
+    A case that is high or critical, and one by whose end money goes, takes two people: then this is
+    a proposal, answered with 202, which another person agrees to. Another decision, or another
+    reason of the same person, takes its place; a hit, a hold, a question or an answer voids it.
     """
     decision = CaseDecision(body.decision)
     case = services.fraud_cases.close(case_id, decision, body.reason, caller)
     response.status_code = 200 if case.status is CaseStatus.CLOSED else 202
     return _answered(case, response)
+
+
+@router.post(
+    "/{case_id}/close/agree",
+    dependencies=[needs(May.WORK_CASES)],
+    responses=declared.errors(
+        *(*_WORKS, ProposalChanged, SelfApproval, HoldNotYours, PlayerNotFound)
+    ),
+)
+def agree_to_closing(
+    case_id: UUID,
+    body: AgreeBody,
+    caller: VersionedCaller,
+    services: ServicesHere,
+    response: Response,
+) -> FraudCaseShown:
+    """Close a case as another person proposed.
+
+    The proposal is named by its id; 409 `proposal_changed` if it does not stand any more.
+    """
+    return _answered(
+        services.fraud_cases.agree(case_id, body.proposal, body.note, caller), response
+    )
 
 
 async def cases_at(view: View, ids: Sequence[UUID]) -> dict[UUID, FraudCase]:

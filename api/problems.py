@@ -55,6 +55,7 @@ STATUS: Final[Mapping[type[Exception], int]] = {
     request.MethodNotAllowed: 405,
     domain.InvalidTransition: 409,
     domain.AlreadyApproved: 409,
+    domain.ProposalChanged: 409,
     domain.NothingToChange: 409,
     domain.NotRefundable: 409,
     domain.RefundExceedsCapture: 409,

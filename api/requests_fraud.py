@@ -196,6 +196,18 @@ class CloseBody(Body):
     reason: Note = Field(examples=["Both accounts belong to the same, verified household."])
 
 
+class AgreeBody(Body):
+    """What another person proposed that a case turned out to be."""
+
+    proposal: UUID = Field(
+        description="The id of the case's `proposal`, as it was looked at.",
+        examples=["0b0c3f4e-3f1c-5d7e-9a70-0f4c5a1b2c3d"],
+    )
+    note: Note = Field(
+        default="", description="What there is to add.", examples=["Statement seen as well."]
+    )
+
+
 # --- reports ------------------------------------------------------------------------------------
 
 Narrative = Annotated[

@@ -70,8 +70,9 @@ class CaseHoldShown(Shown):
 
 
 class ClosureProposalShown(Shown):
-    """How one person would close the case; another one has to say the same."""
+    """How one person would close the case; another one has to agree to it, by its id."""
 
+    id: UUID = Field(examples=["0b0c3f4e-3f1c-5d7e-9a70-0f4c5a1b2c3d"])
     at: Instant
     person: str = Field(examples=["ben"])
     decision: str = Field(examples=["false_positive"])
@@ -117,6 +118,7 @@ def shown(case: FraudCase) -> FraudCaseShown:
         "holds": [CaseHoldShown(player_id=player_id, hold=hold) for player_id, hold in case.holds],
         "proposal": proposal
         and ClosureProposalShown(
+            id=proposal.id,
             at=proposal.at,
             person=proposal.person,
             decision=proposal.decision,

@@ -161,6 +161,11 @@ class FraudHitShown(Shown):
     value: int = Field(examples=[4])
     threshold: int = Field(examples=[3])
     unit: str = Field(description="Of both.", examples=["count"])
+    amount_minor: int = Field(
+        description="In EUR: the money that it is about; 0 where it is about none, or the value"
+        " says.",
+        examples=[780000],
+    )
     since: Instant = Field(description="Where the window began, that instant included.")
     inputs: dict[str, Any] = Field(
         description="What the value was computed from.", examples=[{"deposits": 4}]
@@ -184,6 +189,7 @@ class FraudHitShown(Shown):
             value=hit.value,
             threshold=hit.threshold,
             unit=hit.unit,
+            amount_minor=hit.amount_minor,
             since=hit.since,
             inputs=dict(hit.inputs),
             sentence=hit.sentence,

@@ -34,6 +34,12 @@ class SelfApproval(DomainError):
     code = "self_approval"
 
 
+class ProposalChanged(DomainError):
+    """What is agreed to is not what is proposed now; look at it again."""
+
+    code = "proposal_changed"
+
+
 class AlreadyApproved(DomainError):
     """This person has approved already; another person has to."""
 

@@ -25,10 +25,12 @@ from domain.events import (
     FraudCaseNoted,
     FraudCaseOpened,
     IndicatorHit,
+    Strength,
 )
 from domain.indicators.declaring import Subject
 from domain.player import HoldKind
 from domain.replacing import replace
+from domain.strength import Covered, covering
 
 HITS_KEPT_MAX: Final = 200
 """Hits of a case that are kept whole; later ones only count."""
@@ -78,8 +80,9 @@ class CaseNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosureProposal:
-    """How one person would close the case; another has to say the same."""
+    """How one person would close the case; another has to agree to this very proposal."""
 
+    id: UUID
     at: datetime
     person: str
     decision: CaseDecision
@@ -105,6 +108,8 @@ class FraudCase:
     """Of all of them."""
     indicators: tuple[str, ...]
     """Those that hit, each once, as they came."""
+    covered: Covered
+    """How strong its hits are, all of them."""
     stops_payouts: bool
     """Whether payouts stop for one of its hits."""
     player_ids: tuple[UUID, ...]
@@ -130,11 +135,13 @@ class FraudCase:
     commands: Mapping[UUID, str]
 
     def takes_two(self, decision: CaseDecision) -> bool:
-        """Whether two people have to agree to close it with `decision`, because money goes then.
+        """Whether two people have to agree to close it with `decision`.
 
-        A hold that has been lifted counts: else whoever lifts it first could close alone.
+        What is high takes two however it ends; what is not, if money goes then. A hold that has
+        been lifted counts: else whoever lifts it first could close alone.
         """
-        return decision is not CaseDecision.CONFIRMED and (self.placed_hold or self.stops_payouts)
+        lets_go = decision is not CaseDecision.CONFIRMED
+        return self.severity.opens_case or (lets_go and (self.placed_hold or self.stops_payouts))
 
 
 def case_stream(subject: str, number: int) -> UUID:
@@ -178,6 +185,7 @@ def _opened(event: FraudCaseOpened) -> FraudCase:
         hits=(hit,),
         hits_count=1,
         indicators=(hit.indicator,),
+        covered=(strength_of(hit, event.amount_minor),),
         stops_payouts=hit.holds,
         player_ids=_once(players_of(hit)),
         opened_at=event.occurred_at,
@@ -190,8 +198,8 @@ def _changed(state: FraudCase, event: FraudCaseEvent) -> FraudCase:
     match event:
         case FraudCaseOpened():
             raise ValueError("a case is opened once")
-        case FraudCaseHitAdded(hit=hit):
-            return _with_hit(state, hit)
+        case FraudCaseHitAdded():
+            return _with_hit(state, event)
         case FraudCaseAssigned(person=person):
             return replace(state, assigned_to=person or None)
         case FraudCaseNoted():
@@ -220,8 +228,9 @@ def _changed(state: FraudCase, event: FraudCaseEvent) -> FraudCase:
             assert_never(event)
 
 
-def _with_hit(state: FraudCase, hit: IndicatorHit) -> FraudCase:
+def _with_hit(state: FraudCase, event: FraudCaseHitAdded) -> FraudCase:
     """What was proposed before the hit was proposed without knowing of it, so it does not stand."""
+    hit = event.hit
     hits = (*state.hits, hit) if len(state.hits) < HITS_KEPT_MAX else state.hits
     return replace(
         state,
@@ -229,6 +238,7 @@ def _with_hit(state: FraudCase, hit: IndicatorHit) -> FraudCase:
         hits=hits,
         hits_count=state.hits_count + 1,
         indicators=tuple(dict.fromkeys((*state.indicators, hit.indicator))),
+        covered=covering(state.covered, (strength_of(hit, event.amount_minor),)),
         stops_payouts=state.stops_payouts or hit.holds,
         player_ids=_once((*state.player_ids, *players_of(hit))),
         proposal=None,
@@ -237,6 +247,7 @@ def _with_hit(state: FraudCase, hit: IndicatorHit) -> FraudCase:
 
 def _closure_proposed(state: FraudCase, event: FraudCaseClosureProposed) -> FraudCase:
     proposal = ClosureProposal(
+        id=event.command_id,
         at=event.occurred_at,
         person=event.person,
         decision=CaseDecision(event.decision),
@@ -278,6 +289,17 @@ def _noted(
 def _written(state: FraudCase, at: datetime, person: str, kind: NoteKind, note: str) -> FraudCase:
     written = CaseNote(at=at, person=person, kind=kind, note=note)
     return replace(state, notes=(*state.notes, written))
+
+
+def strength_of(hit: IndicatorHit, amount_minor: int) -> Strength:
+    """How much a hit of a case says."""
+    return Strength(
+        indicator=hit.indicator,
+        severity=hit.severity,
+        unit=hit.unit,
+        value=hit.value,
+        amount_minor=amount_minor,
+    )
 
 
 def players_of(hit: IndicatorHit) -> tuple[UUID, ...]:

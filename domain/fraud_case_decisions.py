@@ -3,9 +3,9 @@
 Holds are placed and lifted from a case together with the player's own events, by the rules of
 `holds.py`, so that a case never says otherwise than the player does. Closing a case as anything but
 confirmed lets money go: the holds that were placed from it and still stand are lifted in the same
-append, and where there was one, or where payouts stop for one of its hits, two people have to say
-the same. Closing it as confirmed leaves its holds on the players; who may lift holds of their kind
-does so there.
+append. Closing it as confirmed leaves its holds on the players; who may lift holds of their kind
+does so there. What is high is closed by two people, and so is what lets money go: one proposes,
+another agrees to that very proposal.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from domain.errors import (
     EvidenceMissing,
     InvalidTransition,
     NothingToChange,
+    ProposalChanged,
     RoleNotAllowed,
     SelfApproval,
 )
@@ -38,7 +39,6 @@ from domain.events import (
 from domain.fraud_case import (
     CaseDecision,
     CaseStatus,
-    ClosureProposal,
     FraudCase,
     case_stream,
 )
@@ -53,7 +53,12 @@ ANALYSTS: Final = ("fraud", "compliance")
 
 
 def take_up_hit(
-    state: FraudCase | None, command: Command, *, number: int, hit: IndicatorHit
+    state: FraudCase | None,
+    command: Command,
+    *,
+    number: int,
+    hit: IndicatorHit,
+    amount_minor: int = 0,
 ) -> FraudCaseOpened | FraudCaseHitAdded | None:
     """Open the subject's case of that number with a hit, or add it to the open one; None if the
     case has taken it up already, by whichever command.
@@ -68,6 +73,7 @@ def take_up_hit(
             subject=hit.subject,
             number=number,
             hit=hit,
+            amount_minor=amount_minor,
         )
     if repeated(state.commands, command) or any(known.hit == hit.hit for known in state.hits):
         return None
@@ -76,6 +82,7 @@ def take_up_hit(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
         hit=hit,
+        amount_minor=amount_minor,
     )
 
 
@@ -114,6 +121,10 @@ def note_on_case(state: FraudCase, command: Command, *, note: str) -> FraudCaseN
         return None
     _require_working(state, command, "commented on")
     _require_note(note)
+    return _note(state, command, note)
+
+
+def _note(state: FraudCase, command: Command, note: str) -> FraudCaseNoted:
     return FraudCaseNoted(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
@@ -261,6 +272,9 @@ def _reason(state: FraudCase) -> str:
 # --- closing ------------------------------------------------------------------------------------
 
 
+_Closing = FraudCaseNoted | FraudCaseClosed | FraudCaseHoldLifted | HoldLifted
+
+
 def close_case(
     state: FraudCase,
     command: Command,
@@ -268,20 +282,19 @@ def close_case(
     decision: CaseDecision,
     reason: str,
     players: Mapping[UUID, Player],
-) -> (
-    tuple[FraudCaseClosureProposed | FraudCaseClosed | FraudCaseHoldLifted | HoldLifted, ...] | None
-):
+) -> tuple[FraudCaseClosureProposed | _Closing, ...] | None:
     """Say what the hits turned out to be; None if this command did so already.
 
-    The case is closed, or, where that takes two people, the first one's word is a proposal, which
-    another's with the same decision and reason carries out, and other words replace. Whatever
-    changes what the case says (a hit, a hold, an answer) voids it. Unless the decision is
-    confirmed, the holds placed from the case end with it; `players` are those who have them.
+    The case is closed, or, where that takes two people, this is proposed, in place of whatever else
+    was. Whatever changes what the case says (a hit, a hold, an answer) voids a proposal. Unless the
+    decision is confirmed, the holds placed from the case end with it; `players` are those who have
+    them.
 
     Raises:
         RoleNotAllowed, InvalidTransition: see `_require_working`.
         EvidenceMissing: there is no reason.
         SelfApproval: the person proposed this themselves.
+        NothingToChange: another person proposed this decision; that is to be agreed to.
         HoldNotYours: a hold ends with the case that is for another role to lift.
     """
     if repeated(state.commands, command):
@@ -289,40 +302,61 @@ def close_case(
     _require_working(state, command, "closed")
     if not reason.strip():
         raise EvidenceMissing("A case is closed with a reason that says what it stands on.")
-    proposer = None
     if state.takes_two(decision):
-        if not _agrees(state.proposal, decision, reason):
-            return (_proposed(state, command, decision, reason),)
-        assert state.proposal is not None  # noqa: S101  (it agrees with one)
-        proposer = state.proposal.person
-        if proposer == command.person:
-            raise SelfApproval("Another person than the one who proposed this has to close it.")
-    holds = () if decision is CaseDecision.CONFIRMED else state.holds
-    told = [
-        _hold_lifted(state, command, hold, reason, ahead=ahead)
-        for ahead, hold in enumerate(holds, start=1)
-    ]
-    closed = FraudCaseClosed(
-        **command.header(state.id, state.version + len(told) + 1),
-        request_digest=command.request_digest,
-        person=command.person,
-        decision=decision,
-        reason=reason,
-        proposed_by=proposer,
-        subject=state.subject,
-        indicators=state.indicators,
-        opened_at=state.opened_at,
+        return (_proposed(state, command, decision, reason),)
+    return _closed(state, command, decision, reason, players)
+
+
+def agree_to_closing(
+    state: FraudCase,
+    command: Command,
+    *,
+    proposal: UUID,
+    note: str,
+    players: Mapping[UUID, Player],
+) -> tuple[_Closing, ...] | None:
+    """Close the case as another person proposed; None if this command did so already.
+
+    `proposal` is what was looked at, and `note` what there is to add to it, if anything.
+
+    Raises:
+        RoleNotAllowed, InvalidTransition: see `_require_working`.
+        ProposalChanged: it is not what is proposed now.
+        SelfApproval: the person proposed it themselves.
+        HoldNotYours: a hold ends with the case that is for another role to lift.
+    """
+    if repeated(state.commands, command):
+        return None
+    _require_working(state, command, "closed")
+    standing = state.proposal
+    if standing is None or standing.id != proposal:
+        now = f"{standing.id} is, by {standing.person}" if standing else "nothing is"
+        raise ProposalChanged(
+            f"The proposal {proposal} does not stand any more: it was replaced, or a hit, a hold or"
+            f" an answer came after it. Now {now} proposed. Look at the case again."
+        )
+    if standing.person == command.person:
+        raise SelfApproval("Another person than the one who proposed this has to agree to it.")
+    said: tuple[FraudCaseNoted, ...] = ()
+    if note.strip():
+        said = (_note(state, command, note),)
+    return _closed(
+        state, command, standing.decision, standing.reason, players, standing.person, said
     )
-    return (*told, closed, *_all_lifted(state, command, holds, players))
-
-
-def _agrees(proposal: ClosureProposal | None, decision: CaseDecision, reason: str) -> bool:
-    return proposal is not None and (proposal.decision, proposal.reason) == (decision, reason)
 
 
 def _proposed(
     state: FraudCase, command: Command, decision: CaseDecision, reason: str
 ) -> FraudCaseClosureProposed:
+    standing = state.proposal
+    if standing is not None and standing.decision is decision:
+        if standing.person != command.person:
+            raise NothingToChange(
+                f"{standing.person} has proposed this decision: agree to the proposal"
+                f" {standing.id}, or propose another decision."
+            )
+        if standing.reason == reason:
+            raise SelfApproval("Another person than the one who proposed this has to agree to it.")
     return FraudCaseClosureProposed(
         **command.header(state.id, state.version + 1),
         request_digest=command.request_digest,
@@ -330,6 +364,35 @@ def _proposed(
         decision=decision,
         reason=reason,
     )
+
+
+def _closed(
+    state: FraudCase,
+    command: Command,
+    decision: CaseDecision,
+    reason: str,
+    players: Mapping[UUID, Player],
+    proposed_by: str | None = None,
+    said: tuple[FraudCaseNoted, ...] = (),
+) -> tuple[_Closing, ...]:
+    holds = () if decision is CaseDecision.CONFIRMED else state.holds
+    told = [
+        _hold_lifted(state, command, hold, reason, ahead=ahead)
+        for ahead, hold in enumerate(holds, start=len(said) + 1)
+    ]
+    closed = FraudCaseClosed(
+        **command.header(state.id, state.version + len(said) + len(told) + 1),
+        request_digest=command.request_digest,
+        person=command.person,
+        decision=decision,
+        reason=reason,
+        proposed_by=proposed_by,
+        subject=state.subject,
+        indicators=state.indicators,
+        opened_at=state.opened_at,
+        covered=state.covered,
+    )
+    return (*said, *told, closed, *_all_lifted(state, command, holds, players))
 
 
 def _all_lifted(

@@ -594,6 +594,20 @@ ADDED_LATER: tuple[LedgerEvent, ...] = (
         limit_day="2026-03-02",
         limit_day_until=LATER,
     ),
+    replace(SAMPLE[e.FraudCaseOpened], amount_minor=780_000),
+    replace(SAMPLE[e.FraudCaseHitAdded], amount_minor=780_000),
+    replace(
+        SAMPLE[e.FraudCaseClosed],
+        covered=(
+            e.Strength(
+                indicator="structuring",
+                severity="high",
+                unit="count",
+                value=4,
+                amount_minor=780_000,
+            ),
+        ),
+    ),
 )
 """With the fields that their kind did not have from the beginning."""
 

@@ -9,6 +9,7 @@ import msgspec
 
 from domain.events import IndicatorTerms, Threshold
 from domain.ruleset import DEFAULT_TERMS
+from domain.strength import Covered
 from projections.fraud import signals as s
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit
@@ -164,5 +165,5 @@ def converted(source: int, frm: str, target: int, to: str, at: int = 0) -> s.Con
     return s.Converted(SUBJECT, 0, START_US + at, str(PLAYER), source, frm, target, to)
 
 
-def cleared(*indicators: str, at: int = 0) -> s.Cleared:
-    return s.Cleared(SUBJECT, 0, START_US + at, "", indicators)
+def cleared(*indicators: str, at: int = 0, covered: Covered = ()) -> s.Cleared:
+    return s.Cleared(SUBJECT, 0, START_US + at, "", indicators, covered)

@@ -58,6 +58,7 @@ _ANY: Final[dict[str, Any]] = {
     "withdrawal": "payout-1",
     "closed_loop": False,
     "taken": 0,
+    "covered": (),
     "operator": "ann",
 }
 """What a signal says where a test does not care."""

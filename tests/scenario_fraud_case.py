@@ -21,6 +21,7 @@ from domain.fraud_case import (
     evolve_case,
 )
 from domain.fraud_case_decisions import (
+    agree_to_closing,
     assign_case,
     close_case,
     lift_case_hold,
@@ -47,6 +48,7 @@ def hit(
     severity: str = "high",
     holds: bool = False,
     position: int = 7,
+    value: int = 3,
     subject: str = SUBJECT,
     player_id: UUID | None = PLAYER_ID,
 ) -> IndicatorHit:
@@ -58,7 +60,7 @@ def hit(
         severity=severity,
         subject=subject,
         player_id=player_id,
-        value=3,
+        value=value,
         threshold=3,
         unit="count",
         sentence="3 deposits just below 2,000.00 EUR.",
@@ -118,8 +120,10 @@ def opened(*hits: IndicatorHit) -> Scene:
     return scene
 
 
-def joining(another: IndicatorHit) -> Deed:
-    return lambda scene, who: take_up_hit(scene.case, who, number=1, hit=another)
+def joining(another: IndicatorHit, amount_minor: int = 0) -> Deed:
+    return lambda scene, who: take_up_hit(
+        scene.case, who, number=1, hit=another, amount_minor=amount_minor
+    )
 
 
 def assigning(person: str | None) -> Deed:
@@ -158,6 +162,21 @@ def closing(decision: CaseDecision = CONFIRMED, reason: str = "saw the statement
     return lambda scene, who: close_case(
         scene.case, who, decision=decision, reason=reason, players=scene.players
     )
+
+
+def agreeing(proposal: UUID | None = None, note: str = "") -> Deed:
+    """To what is proposed now, unless another proposal is named."""
+
+    def agree(scene: Scene, who: Command) -> Sequence[Event] | None:
+        standing = scene.case.proposal
+        named = proposal or (standing.id if standing else UUID(int=0))
+        return agree_to_closing(scene.case, who, proposal=named, note=note, players=scene.players)
+
+    return agree
+
+
+def closed_by_two(scene: Scene, decision: CaseDecision = CONFIRMED) -> Scene:
+    return scene.when(closing(decision), fraud("ann")).when(agreeing(), fraud("ben"))
 
 
 def refused(scene: Scene, deed: Deed, who: Command) -> DomainError:

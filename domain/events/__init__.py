@@ -68,6 +68,7 @@ from domain.events.fraud_cases import (
     FraudCaseNoted,
     FraudCaseOpened,
     IndicatorHit,
+    Strength,
 )
 from domain.events.notices import (
     DisputeNoticeReceived,
@@ -449,6 +450,7 @@ __all__ = [
     "RuleSetEvent",
     "RuleSetPublished",
     "RuleSetTerms",
+    "Strength",
     "Threshold",
     "TransactionFailed",
     "TransactionPending",

@@ -32,6 +32,19 @@ class IndicatorHit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strength:
+    """How much a hit says, or the most that several say, each in its respect."""
+
+    indicator: str
+    severity: str
+    unit: str
+    """Of the value; values in different units are not compared."""
+    value: int
+    amount_minor: int
+    """In EUR: the money that it is about; 0 where it is about none, or the value says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FraudCaseOpened(CommandedEvent):
     """An indicator of high or critical severity hit a subject that has no open case."""
 
@@ -40,6 +53,8 @@ class FraudCaseOpened(CommandedEvent):
     number: int
     """How many cases of this subject there have been, this one included."""
     hit: IndicatorHit
+    amount_minor: int = 0
+    """Of the hit, as `Strength` has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +62,8 @@ class FraudCaseHitAdded(CommandedEvent):
     """Another hit of the same subject joins the case."""
 
     hit: IndicatorHit
+    amount_minor: int = 0
+    """Of the hit, as `Strength` has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +120,7 @@ class FraudCaseHoldLifted(CommandedEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FraudCaseClosureProposed(CommandedEvent):
-    """One person would close a case whose end lets money go; another has to agree."""
+    """One person would close a case that it takes two to close; another has to agree."""
 
     person: str
     decision: str
@@ -124,3 +141,6 @@ class FraudCaseClosed(CommandedEvent):
     indicators: tuple[str, ...]
     """Those that had hit, each once: what precision is counted from."""
     opened_at: datetime
+    covered: tuple[Strength, ...] = ()
+    """The strongest that had hit, by indicator and unit: a false alarm is silent up to there. Where
+    this is empty, up to what was counting when the case ended."""

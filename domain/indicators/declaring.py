@@ -116,3 +116,5 @@ class Indicator:
     """What whoever works the case does first."""
     source: str
     """Where it comes from, and its defaults."""
+    less_is_worse: bool = False
+    """The value of a hit says more, the smaller it is."""

@@ -41,6 +41,7 @@ INSTRUMENTS: Final = (
         " other spellings and joint accounts first.",
         source="Common practice; schemes and supervisors want payments by the player alone. The"
         " number is ours.",
+        less_is_worse=True,
     ),
     Indicator(
         number=11,

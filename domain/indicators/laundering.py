@@ -152,6 +152,7 @@ LAUNDERING: Final = (
         " mind: by itself this proves nothing.",
         source="MONEYVAL, The use of online gambling for money laundering (2013). To ask for one"
         " turn of the deposit is common practice.",
+        less_is_worse=True,
     ),
     Indicator(
         number=8,

@@ -55,6 +55,7 @@ TAKEOVER: Final = (
         advice="Reach the player by a way that was known before the change, and ask whether the"
         " request is theirs.",
         source="Common practice against takeovers of accounts. The numbers are ours.",
+        less_is_worse=True,
     ),
     Indicator(
         number=17,

@@ -12,9 +12,10 @@ from uuid import UUID
 import msgspec
 
 from domain.assessment import RANK, Severity
-from domain.events import WeighedHit
+from domain.events import Strength, WeighedHit
 from domain.indicators.catalogue import BY_CODE
 from domain.indicators.declaring import Indicator
+from domain.strength import Covered, covering, is_covered
 from projections.fraud.rules import LIVE, OFF, Rule, Rules
 from projections.fraud.signals import AnySignal, Cleared, instant
 from projections.fraud.states import STATES, Active, AnyState
@@ -45,6 +46,8 @@ class Hit(Row, frozen=True):
     threshold: int
     unit: str
     """Of both."""
+    amount_minor: int
+    """In EUR: the money that it is about; 0 where it is about none, or the value says."""
     since: datetime
     """Where the window began, that instant included."""
     inputs: Mapping[str, Any]
@@ -65,6 +68,8 @@ class Finding(NamedTuple):
     sentence: str
     about: str = ""
     """Which part of the subject it is about, where one part's hit must not hide another's."""
+    amount_minor: int = 0
+    """In EUR: the money that it is about, where the value does not say."""
 
 
 CheckFunction = Callable[[Any, Any, int, Rule, Rules], Finding | None]
@@ -119,7 +124,7 @@ class Judge:
         if active:
             active = tuple([one for one in active if one.until_us > now_us])
             if type(signal) is Cleared:
-                active = _cleared(active, signal.indicators)
+                active = tuple([_cleared(one, signal) for one in active])
         hits: list[Hit] = []
         for check in self._checks.get((kind, type(signal)), ()):
             rule = rules.rules.get(check.code, _UNUSED)
@@ -133,6 +138,8 @@ class Judge:
                     active = tuple([one for one in active if one.indicator != check.code])
                 continue
             if _is_known(active, check.code, rule.mode, finding.severity, finding.about):
+                continue
+            if active and _is_silent(active, check.code, rule.mode, finding):
                 continue
             hits.append(_hit(signal, now_us, check.code, rule, rules, finding))
             active = _with(active, signal.position, now_us, check.indicator, rule, finding)
@@ -165,11 +172,29 @@ def _prepared(check: Check) -> _Prepared:
 def _is_known(
     active: tuple[Active, ...], code: str, mode: str, severity: Severity, about: str = ""
 ) -> bool:
-    """It has hit already, as badly, and is still active."""
+    """It has hit already, as badly, and still counts."""
     for one in active:
         if one.indicator == code and one.mode == mode and one.about == about:
-            return _RANK[one.severity] >= RANK[severity]
+            return one.counts and _RANK[one.severity] >= RANK[severity]
     return False
+
+
+def _is_silent(active: tuple[Active, ...], code: str, mode: str, found: Finding) -> bool:
+    """Nothing is stronger about it than what a case found to be for nothing."""
+    for one in active:
+        if one.indicator == code and one.mode == mode and one.about == found.about:
+            return bool(one.covered) and is_covered(_strength(code, found), one.covered)
+    return False
+
+
+def _strength(code: str, found: Finding) -> Strength:
+    return Strength(
+        indicator=code,
+        severity=found.severity.value,
+        unit=found.unit,
+        value=min(found.value, _BIGINT_MAX),
+        amount_minor=min(found.amount_minor, _BIGINT_MAX),
+    )
 
 
 def _with(
@@ -181,23 +206,46 @@ def _with(
     finding: Finding,
 ) -> tuple[Active, ...]:
     same = (indicator.code, rule.mode, finding.about)
-    others = (one for one in active if (one.indicator, one.mode, one.about) != same)
+    others: list[Active] = []
+    covered: Covered = ()
+    for one in active:
+        if (one.indicator, one.mode, one.about) == same:
+            covered = one.covered
+        else:
+            others.append(one)
+    strength = _strength(indicator.code, finding)
     added = Active(
         indicator=indicator.code,
-        severity=finding.severity.value,
+        severity=strength.severity,
         mode=rule.mode,
         position=position,
         until_us=now_us + indicator.active_seconds * 1_000_000,
         about=finding.about,
+        unit=strength.unit,
+        value=strength.value,
+        amount_minor=strength.amount_minor,
+        covered=covered,
     )
     return (*others, added)
 
 
-def _cleared(active: tuple[Active, ...], indicators: tuple[str, ...]) -> tuple[Active, ...]:
-    return tuple(
-        msgspec.structs.replace(one, counts=False) if one.indicator in indicators else one
-        for one in active
+def _cleared(one: Active, signal: Cleared) -> Active:
+    """What it is after a false alarm: a hit that is stronger than the case knew of still counts."""
+    if one.mode != LIVE or one.indicator not in signal.indicators:
+        return one
+    own = Strength(
+        indicator=one.indicator,
+        severity=one.severity,
+        unit=one.unit,
+        value=one.value,
+        amount_minor=one.amount_minor,
     )
+    covered = [known for known in signal.covered if known.indicator == one.indicator]
+    if covered and not is_covered(own, covered):
+        return one
+    # A case about all of staff says nothing of how strong each person's hits were.
+    told = [own] if one.about or not covered else covered
+    return msgspec.structs.replace(one, counts=False, covered=covering(one.covered, told))
 
 
 def _hit(
@@ -215,6 +263,7 @@ def _hit(
         value=min(found.value, _BIGINT_MAX),
         threshold=min(found.threshold, _BIGINT_MAX),
         unit=found.unit,
+        amount_minor=min(found.amount_minor, _BIGINT_MAX),
         since=instant(max(found.since_us, 0)),
         inputs=found.inputs,
         sentence=found.sentence,

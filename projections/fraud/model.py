@@ -49,6 +49,7 @@ CREATE TABLE hits (
     value           bigint      NOT NULL,
     threshold       bigint      NOT NULL,
     unit            text        NOT NULL,               -- of both
+    amount_minor    bigint      NOT NULL,               -- in EUR: the money that it is about
     since           timestamptz NOT NULL,               -- where the window began
     inputs          jsonb       NOT NULL,
     sentence        text        NOT NULL,
@@ -155,7 +156,7 @@ class Fraud:
     """The read model."""
 
     name = "fraud"
-    version = 1
+    version = 2
     tables: tuple[Table[Any, Any], ...] = (SUBJECTS, HITS, ASSESSMENTS, DUE, RULES)
     ddl = DDL
     indexes = INDEXES

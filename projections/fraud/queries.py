@@ -15,12 +15,12 @@ from projections.tables import builder
 _HIT: Final = builder(Hit)
 _ASSESSMENT: Final = builder(AssessmentRow)
 
-_SELECT_HITS: Final = f"SELECT {', '.join(HITS.columns)} FROM fraud_v1.hits"
+_SELECT_HITS: Final = f"SELECT {', '.join(HITS.columns)} FROM fraud_v2.hits"
 _SELECT_ASSESSMENT: Final = (
-    f"SELECT {', '.join(ASSESSMENTS.columns)} FROM fraud_v1.assessments WHERE withdrawal_id = %s"
+    f"SELECT {', '.join(ASSESSMENTS.columns)} FROM fraud_v2.assessments WHERE withdrawal_id = %s"
 )
 _DUE: Final = (
-    f"{_SELECT_HITS} JOIN fraud_v1.due USING (id, position) ORDER BY position, id LIMIT %s"
+    f"{_SELECT_HITS} JOIN fraud_v2.due USING (id, position) ORDER BY position, id LIMIT %s"
 )
 
 
@@ -48,7 +48,7 @@ def due(connection: Connection[Any], limit: int) -> list[Hit]:
 
 def is_anything_due(connection: Connection[Any]) -> bool:
     """Whether there are hits that no case has taken up yet."""
-    row = connection.execute("SELECT EXISTS (SELECT FROM fraud_v1.due)").fetchone()
+    row = connection.execute("SELECT EXISTS (SELECT FROM fraud_v2.due)").fetchone()
     return row is not None and row[0] is True
 
 

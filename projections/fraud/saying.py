@@ -277,7 +277,7 @@ def _converted(event: e.ConversionExecuted, position: int, at_us: int) -> Iterat
 
 def _cleared(event: e.FraudCaseClosed, position: int, at_us: int) -> Iterator[AnySignal]:
     if event.decision == "false_positive":
-        yield Cleared(event.subject, position, at_us, "", event.indicators)
+        yield Cleared(event.subject, position, at_us, "", event.indicators, event.covered)
 
 
 def _counted(

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from domain.strength import Covered
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -153,6 +155,8 @@ class Cleared(Signal, frozen=True, tag="cleared"):
     """A case about the subject ended: these indicators had hit for nothing."""
 
     indicators: tuple[str, ...]
+    covered: Covered = ()
+    """How strong their hits were; empty: nobody wrote that down."""
 
 
 # --- about instruments and where requests come from ---------------------------------------------

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from domain.strength import Covered
 from projections.fraud.windows import NOTHING, Entries
 from projections.read_model import Kept
 
@@ -36,9 +37,16 @@ class Active(msgspec.Struct, frozen=True, array_like=True):
     until_us: int
     """From then on it does not."""
     counts: bool = True
-    """False: a case found that it was for nothing. The same is not recorded again all the same."""
+    """False: a case found that it was for nothing. What is no stronger than that case covered is
+    not recorded again all the same."""
     about: str = ""
     """Which part of the subject it is about, where one part's hit must not hide another's."""
+    unit: str = ""
+    value: int = 0
+    """How strong it is, by value and money; see `domain/strength.py`."""
+    amount_minor: int = 0
+    covered: Covered = ()
+    """How strong the false alarms were that it, or the hits that it took the place of, ended as."""
 
 
 class State(Kept, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from domain.errors import InvalidTransition
 from domain.events import FraudCaseEvent, FraudCaseOpened, IndicatorHit, LedgerEvent
 from domain.fraud_case import CaseDecision, FraudCase, case_stream, fold_case
 from domain.fraud_case_decisions import (
+    agree_to_closing,
     assign_case,
     close_case,
     lift_case_hold,
@@ -59,9 +60,10 @@ class FraudCaseCommands:
 
     # --- taking up ------------------------------------------------------------------------------
 
-    def take_up(self, hit: IndicatorHit, *, after_number: int) -> FraudCase:
+    def take_up(self, hit: IndicatorHit, *, after_number: int, amount_minor: int = 0) -> FraudCase:
         """Add a hit to the subject's open case, or open the next one; a hit is taken up once.
 
+        `amount_minor`: the money that the hit is about, in EUR.
         `after_number`: the latest case of the subject that is known of, 0 where none is. Cases
         that nobody told of yet are found by walking on; one that took the hit up before, by
         walking back as far as there can be one.
@@ -75,7 +77,7 @@ class FraudCaseCommands:
             stream = case_stream(hit.subject, number)
 
             def decide(case: FraudCase | None, number: int = number) -> LedgerEvent | None:
-                return take_up_hit(case, command, number=number, hit=hit)
+                return take_up_hit(case, command, number=number, hit=hit, amount_minor=amount_minor)
 
             try:
                 return change_stream(self._handling, stream, project_case, command, decide)
@@ -207,17 +209,36 @@ class FraudCaseCommands:
 
         Raises:
             CaseNotFound, RoleNotAllowed, InvalidTransition, EvidenceMissing, SelfApproval,
-            HoldNotYours, CommandReused, VersionChanged.
+            NothingToChange, HoldNotYours, CommandReused, VersionChanged.
         """
 
         def decide(case: FraudCase, command: Command) -> Sequence[LedgerEvent] | None:
-            players = {player_id: self._player(player_id) for player_id, _ in case.holds}
+            players = self._held(case)
             return close_case(case, command, decision=decision, reason=reason, players=players)
 
         request = {"decision": decision, "reason": reason}
         return self._change(case_id, "close-case", request, decide, caller)
 
+    def agree(self, case_id: UUID, proposal: UUID, note: str, caller: Caller) -> FraudCase:
+        """Close the case as another person proposed, see `agree_to_closing`.
+
+        Raises:
+            CaseNotFound, RoleNotAllowed, InvalidTransition, ProposalChanged, SelfApproval,
+            HoldNotYours, CommandReused, VersionChanged.
+        """
+
+        def decide(case: FraudCase, command: Command) -> Sequence[LedgerEvent] | None:
+            players = self._held(case)
+            return agree_to_closing(case, command, proposal=proposal, note=note, players=players)
+
+        request = {"proposal": proposal, "note": note}
+        return self._change(case_id, "agree-to-closing", request, decide, caller)
+
     # --- shared ---------------------------------------------------------------------------------
+
+    def _held(self, case: FraudCase) -> Mapping[UUID, Player]:
+        """Those on hold because of the case."""
+        return {player_id: self._player(player_id) for player_id, _ in case.holds}
 
     def _player(self, player_id: UUID) -> Player:
         """The player as they are now: what is decided about their holds rests on it."""

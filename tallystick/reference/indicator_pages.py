@@ -181,6 +181,8 @@ def _follows(indicator: Indicator) -> list[str]:
 
 def _example(hit: Hit) -> str:
     evidence = [["value", str(hit.value)], ["threshold", str(hit.threshold)], ["unit", hit.unit]]
+    if hit.amount_minor:
+        evidence += [["amount", format_minor(hit.amount_minor, "EUR")]]
     evidence += [["since", f"{hit.since:%Y-%m-%d %H:%M} UTC"]] if hit.since.year > 1970 else []
     evidence += [[name.replace("_", " "), str(value)] for name, value in hit.inputs.items()]
     about = hit.subject.partition(":")[0]

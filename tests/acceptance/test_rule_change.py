@@ -31,7 +31,11 @@ def test_a_threshold_is_drafted_tried_out_on_the_past_and_published_by_another_p
     assert api.transaction(asked.json()["id"])["status"] == "held"
     case = case_of(api, f"player:{innocent}")
     closing = {"decision": "false_positive", "reason": "paid by the employer"}
-    assert api.post(f"/v1/cases/{case['id']}/close", closing, person="ben").status_code == 200
+    path = f"/v1/cases/{case['id']}/close"
+    proposed = api.post(path, closing, person="ben")
+    assert proposed.status_code == 202
+    agreed = {"proposal": proposed.json()["proposal"]["id"]}
+    assert api.post(f"{path}/agree", agreed, person="cleo").status_code == 200
 
     # Ben drafts a change, and sees what it would have changed from the beginning of the log on.
     changes = {"indicators": {"structuring": {"thresholds": {"deposits": 4}}}}

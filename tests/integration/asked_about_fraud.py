@@ -66,14 +66,15 @@ class FraudDay(MixedDay):
                 (3, self.report_drafted),
                 (6, self.report_filed),
                 (8, self.report_drafted),
-                (9, self.case_closed),
+                (9, self.case_closing),
+                (10, self.case_closed),
             ),
         ):
             self.soon(act, seconds)
 
     def hits(self) -> list[str]:
         """By id."""
-        return [row[0] for row in self.reader.execute("SELECT id FROM fraud_v1.hits ORDER BY id")]
+        return [row[0] for row in self.reader.execute("SELECT id FROM fraud_v2.hits ORDER BY id")]
 
     def as_(self, person: str) -> Caller:
         """With keys of its own, so that the rest of the day is as it would be without."""
@@ -120,9 +121,14 @@ class FraudDay(MixedDay):
     def case_asked_about(self) -> object:
         return self.cases_of.request_information(self.cases[0], "n", self.as_("ben"))
 
-    def case_closed(self) -> object:
+    def case_closing(self) -> object:
         decision = CaseDecision.FALSE_POSITIVE
         return self.cases_of.close(self.cases[1], decision, "known", self.as_("ben"))
+
+    def case_closed(self) -> object:
+        proposal = self.cases_of.get(self.cases[1]).proposal
+        assert proposal is not None
+        return self.cases_of.agree(self.cases[1], proposal.id, "so it is", self.as_("cleo"))
 
     def report_drafted(self) -> object:
         about = ReportedTransaction(

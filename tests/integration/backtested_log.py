@@ -18,7 +18,7 @@ from domain.events import (
     WithdrawalAmended,
     WithdrawalRequested,
 )
-from domain.fraud_case import case_stream
+from domain.fraud_case import case_stream, strength_of
 from domain.money import Money
 from domain.policy import DEFAULT_TERMS as POLICY
 from domain.policy import policy_stream
@@ -35,6 +35,7 @@ from tallystick import population
 from tallystick.config import Settings
 from tallystick.eventstore.codec import decode
 from tallystick.eventstore.ledger import Drafting
+from tallystick.fraud_desk import indicator_hit
 from tests.ledger_checks import log, rejected
 from tests.population_log import append_drafts
 
@@ -153,6 +154,7 @@ def _closed(at: datetime, hit: Hit, decision: str) -> LedgerEvent:
         subject=hit.subject,
         indicators=(hit.indicator,),
         opened_at=hit.at,
+        covered=(strength_of(indicator_hit(hit), hit.amount_minor),),
     )
 
 

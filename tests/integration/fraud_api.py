@@ -84,14 +84,14 @@ def hit_of(api: Api, subject: str, indicator: str) -> dict[str, Any]:
     return until(look)
 
 
-def case_of(api: Api, subject: str) -> dict[str, Any]:
-    """The case that the desk makes of the hits on a subject."""
+def case_of(api: Api, subject: str, hits: int = 1) -> dict[str, Any]:
+    """The case that the desk makes of the hits on a subject, once so many are in it."""
     desk = bootstrap.build_fraud_desk(api.settings, api.services.handling)
 
     def look() -> dict[str, Any] | None:
         desk.work()
         items = api.get("/v1/cases", "ben", params={"subject": subject}).json()["items"]
-        return items[0] if items else None
+        return items[0] if items and items[0]["hits_count"] >= hits else None
 
     try:
         found = until(look)

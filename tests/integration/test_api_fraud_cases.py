@@ -9,7 +9,7 @@ import pytest
 
 from tallystick.config import Settings
 from tests.integration.api_server import Api
-from tests.integration.fraud_api import case_of, code, fraud_api, head, structured
+from tests.integration.fraud_api import case_of, code, fraud_api, head, hit_of, structured
 
 NOTE = {"note": "Statement seen."}
 
@@ -69,7 +69,9 @@ def test_a_case_is_worked_from_the_hit_to_its_end_by_two_people(
     assert proposed.status_code == 202
     assert proposed.json()["proposal"]["person"] == "ben"
     assert code(do(api, case, "close", closing())) == (403, "self_approval")
-    closed = do(api, case, "close", closing(), "bea")
+    agreed = {"proposal": proposed.json()["proposal"]["id"], "note": "The payslip says so."}
+    assert code(do(api, case, "close/agree", agreed)) == (403, "self_approval")
+    closed = do(api, case, "close/agree", agreed, "bea")
     assert closed.status_code == 200, closed.text
     found = closed.json()
     assert (found["status"], found["decision"]) == ("closed", "false_positive")
@@ -79,7 +81,7 @@ def test_a_case_is_worked_from_the_hit_to_its_end_by_two_people(
     kinds = [note["kind"] for note in found["notes"]]
     assert kinds == [
         *("note", "information_requested", "information_received", "hold_placed"),
-        *("closure_proposed", "hold_lifted", "closed"),
+        *("closure_proposed", "note", "hold_lifted", "closed"),
     ]
     assert api.get(f"/v1/cases/{case['id']}", "ben").json() == found
     assert code(do(api, case, "notes", NOTE)) == (409, "invalid_transition")
@@ -94,6 +96,64 @@ def test_a_case_is_worked_from_the_hit_to_its_end_by_two_people(
         "inconclusive": 0,
         "ratio": None,
     }
+
+
+@pytest.mark.parametrize("decision", ["false_positive", "confirmed", "inconclusive"])
+def test_nobody_closes_a_high_case_alone(api: Api, decision: str) -> None:
+    """No hold was placed, and nothing in it stops payouts: it takes two all the same."""
+    subject = f"player:{disputed(api)}"
+    case = case_of(api, subject)
+    assert (case["severity"], [hit["holds"] for hit in case["hits"]]) == ("high", [False])
+    proposed = do(api, case, "close", closing(decision))
+    assert (proposed.status_code, proposed.json()["status"]) == (202, "open")
+    for person, body in (("ben", closing(decision)), ("ben", {**closing(), "reason": "Known."})):
+        again = do(api, case, "close", body, person)
+        assert again.status_code in (202, 403)
+        assert api.get(f"/v1/cases/{case['id']}", "ben").json()["status"] == "open"
+
+
+def disputed(api: Api) -> UUID:
+    """A player whose bank contests a deposit."""
+    player = uuid4()
+    api.verified(player)
+    api.dispute(api.fund(player))
+    hit_of(api, f"player:{player}", "dispute_load")
+    return player
+
+
+def test_the_second_person_agrees_to_what_they_have_seen_and_to_nothing_else(
+    api: Api, case: dict[str, Any], player: UUID
+) -> None:
+    def agree(proposal: Any, person: str = "bea") -> httpx2.Response:
+        return do(api, case, "close/agree", {"proposal": proposal["id"]}, person)
+
+    seen = do(api, case, "close", closing()).json()["proposal"]
+    same_words = do(api, case, "close", closing(), "bea")
+    assert same_words.status_code == 409, same_words.text
+    assert code(same_words) == (409, "nothing_to_change")
+    assert f"agree to the proposal {seen['id']}" in same_words.json()["detail"]
+
+    other = do(api, case, "close", closing("confirmed"), "cleo").json()["proposal"]
+    late = agree(seen)
+    assert code(late) == (409, "proposal_changed")
+    assert f"{other['id']} is, by cleo" in late.json()["detail"]
+
+    for _ in range(6):
+        api.deposit(player, 1_000, instrument=f"tok_{uuid4().hex[:12]}").raise_for_status()
+    hit_of(api, f"player:{player}", "many_instruments")
+    joined = case_of(api, f"player:{player}", hits=case["hits_count"] + 1)
+    assert (joined["id"], joined["proposal"]) == (case["id"], None)
+    unseen = agree(other)
+    assert code(unseen) == (409, "proposal_changed")
+    assert "nothing is proposed" in unseen.json()["detail"]
+
+    now = do(api, case, "close", closing(), "ben").json()["proposal"]
+    closed = agree(now, "cleo")
+    assert (closed.status_code, closed.json()["status"]) == (200, "closed")
+    assert (closed.json()["decision"], closed.json()["reason"]) == (
+        "false_positive",
+        closing()["reason"],
+    )
 
 
 def test_a_repeat_is_answered_alike_and_done_once(api: Api, case: dict[str, Any]) -> None:
@@ -170,7 +230,8 @@ def test_a_case_of_the_past_is_as_it_was(api: Api, case: dict[str, Any]) -> None
     before = api.get(path, "ben").content
     listed = api.get("/v1/cases", "ben", params={**params, "min_position": position}).content
     do(api, case, "assign", {"person": "ben"})
-    do(api, case, "close", closing("inconclusive"))
+    proposed = do(api, case, "close", closing("inconclusive")).json()["proposal"]
+    do(api, case, "close/agree", {"proposal": proposed["id"]}, "bea").raise_for_status()
     assert api.get(path, "ben", params={"as_of": position}).content == before
     assert api.get("/v1/cases", "ben", params={**params, "as_of": position}).content == listed
     opened = api.get("/v1/cases", "ben", params={**params, "as_of": position, "status": "open"})
@@ -191,6 +252,9 @@ def test_a_case_of_the_past_is_as_it_was(api: Api, case: dict[str, Any]) -> None
         ("information", NOTE, (409, "invalid_transition")),
         ("close", {"decision": "maybe", "reason": "x"}, (422, "request_invalid")),
         ("close", {"decision": "confirmed", "reason": " "}, (422, "evidence_missing")),
+        ("close/agree", {"proposal": str(UUID(int=7))}, (409, "proposal_changed")),
+        ("close/agree", {"decision": "confirmed", "reason": "x"}, (422, "request_invalid")),
+        ("close/agree", {"note": "x"}, (422, "request_invalid")),
         (
             "holds",
             {"player_id": str(UUID(int=7)), "hold": "fraud", "note": "x"},

@@ -228,6 +228,7 @@ POSTS = {
     "/v1/cases/{case_id}/holds": ANALYSTS,
     "/v1/cases/{case_id}/holds/lift": ANALYSTS,
     "/v1/cases/{case_id}/close": ANALYSTS,
+    "/v1/cases/{case_id}/close/agree": ANALYSTS,
     "/v1/cases/{case_id}/reports": {"compliance"},
     "/v1/reports/{report_id}/revise": {"compliance"},
     "/v1/reports/{report_id}/file": {"compliance"},

@@ -85,7 +85,9 @@ class Site:
     def closed(self, subject: str, decision: CaseDecision, *indicators: str) -> FraudCase:
         for indicator in indicators:
             case = self.take_up(subject, indicator)
-        return self.cases.close(case.id, decision, "looked into", by("ben"))
+        proposal = self.cases.close(case.id, decision, "looked into", by("ben")).proposal
+        assert proposal is not None
+        return self.cases.agree(case.id, proposal.id, "", by("bea"))
 
 
 def by(person: str, role: str = "fraud") -> Caller:

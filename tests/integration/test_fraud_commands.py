@@ -59,6 +59,7 @@ T = TypeVar("T")
 ROLES = {
     "ann": "fraud",
     "ben": "fraud",
+    "cal": "fraud",
     "cleo": "compliance",
     "dora": "compliance",
     "sam": "support",
@@ -279,7 +280,7 @@ def test_two_hits_taken_up_at_once_are_in_one_case(desks: tuple[Desk, Desk]) -> 
 
 def test_a_hit_after_the_case_was_closed_opens_the_next(desk: Desk) -> None:
     case, player_id = a_case(desk)
-    desk.cases.close(case.id, CONFIRMED, "a mule", caller("ann"))
+    closed(desk, case.id)
     later = hit(f"player:{player_id}", position=10**9)
     for after_number in (0, 1, 2):
         second = desk.cases.take_up(later, after_number=after_number)
@@ -292,11 +293,11 @@ def test_a_hit_of_a_closed_case_is_not_taken_up_again(desk: Desk, after_number: 
     """Whoever does so late may know of later cases by now."""
     case, player_id = a_case(desk)
     subject = f"player:{player_id}"
-    desk.cases.close(case.id, CONFIRMED, "a mule", caller("ann"))
+    closed(desk, case.id)
     for number in (2, 3):
         later = desk.cases.take_up(hit(subject, position=10**9 + number), after_number=number - 1)
         if number == 2:
-            desk.cases.close(later.id, CONFIRMED, "a mule", caller("ann"))
+            closed(desk, later.id)
     again = desk.cases.take_up(hit(subject), after_number=after_number)
     assert again.id == case.id
     assert desk.cases.get(case_stream(subject, 3)).hits_count == 1
@@ -318,7 +319,7 @@ def test_a_case_is_worked_on(desk: Desk) -> None:
     assert cases.note(case.id, "called", caller("ben")).notes[-1].note == "called"
     assert cases.request_information(case.id, "bank?", caller("ben")).status is CaseStatus.WAITING
     assert cases.receive_information(case.id, "ours", caller("cleo")).status is CaseStatus.OPEN
-    assert cases.close(case.id, FALSE_POSITIVE, "a prize", caller("ben")).closed_by == "ben"
+    assert closed(desk, case.id, FALSE_POSITIVE).closed_by == "ben"
     with pytest.raises(InvalidTransition):
         cases.note(case.id, "too late", caller("ben"))
 
@@ -393,25 +394,35 @@ def test_a_hold_placed_from_two_sides_at_once_is_placed_once(desk: Desk) -> None
 # --- closing ------------------------------------------------------------------------------------
 
 
-def test_two_people_closing_at_once_close_once_and_know_of_each_other(
-    desks: tuple[Desk, Desk],
-) -> None:
+def test_two_people_agreeing_at_once_close_once(desks: tuple[Desk, Desk]) -> None:
     for _ in range(10):
         case, player_id = a_case(desks[0], holds=True)
         desks[0].cases.place_hold(case.id, player_id, HoldKind.FRAUD, "n", caller("ann"))
-        at_once(
+        proposed = desks[0].cases.close(case.id, FALSE_POSITIVE, "a prize", caller("ann"))
+        outcomes = at_once(
             *(
-                lambda one=one, who=who, case=case: one.cases.close(
-                    case.id, FALSE_POSITIVE, "a prize", caller(who)
-                )
-                for one, who in zip(desks, ("ann", "ben"), strict=True)
+                lambda one=one, who=who, on=proposed: agreed(one, on, caller(who))
+                for one, who in zip(desks, ("ben", "cal"), strict=True)
             )
         )
-        closed = desks[1].cases.get(case.id)
+        assert [type(one) for one in outcomes].count(InvalidTransition) == 1
+        found = desks[1].cases.get(case.id)
         story = desks[1].story(case.id)
         assert (story.count(FraudCaseClosureProposed), story.count(FraudCaseClosed)) == (1, 1)
-        assert {closed.closed_by, closed.closure_proposed_by} == {"ann", "ben"}
-        assert (closed.holds, desks[1].players.get(player_id).holds) == ((), {})
+        assert found.closure_proposed_by == "ann"
+        assert (found.holds, desks[1].players.get(player_id).holds) == ((), {})
+
+
+def test_two_people_proposing_the_same_at_once_close_nothing(desks: tuple[Desk, Desk]) -> None:
+    case, _ = a_case(desks[0])
+    outcomes = at_once(
+        *(
+            lambda one=one, who=who: one.cases.close(case.id, CONFIRMED, "a mule", caller(who))
+            for one, who in zip(desks, ("ann", "ben"), strict=True)
+        )
+    )
+    assert [type(one) for one in outcomes].count(NothingToChange) == 1
+    assert desks[0].story(case.id) == [FraudCaseOpened, FraudCaseClosureProposed]
 
 
 def test_one_person_closing_twice_at_once_closes_nothing(desks: tuple[Desk, Desk]) -> None:
@@ -426,16 +437,20 @@ def test_one_person_closing_twice_at_once_closes_nothing(desks: tuple[Desk, Desk
     assert desks[0].cases.get(case.id).status is CaseStatus.OPEN
 
 
-def test_of_two_people_confirming_at_once_one_is_late(desks: tuple[Desk, Desk]) -> None:
-    case, _ = a_case(desks[0])
-    outcomes = at_once(
-        *(
-            lambda one=one, who=who: one.cases.close(case.id, CONFIRMED, "a mule", caller(who))
-            for one, who in zip(desks, ("ann", "ben"), strict=True)
+def test_a_hit_and_an_agreement_at_once_never_close_what_nobody_looked_at(
+    desks: tuple[Desk, Desk],
+) -> None:
+    for n in range(10):
+        case, player_id = a_case(desks[0])
+        proposed = desks[0].cases.close(case.id, FALSE_POSITIVE, "a prize", caller("ann"))
+        later = hit(f"player:{player_id}", indicator="velocity", position=10**9 + n)
+        at_once(
+            lambda on=proposed: agreed(desks[0], on, caller("ben")),
+            lambda later=later: desks[1].cases.take_up(later, after_number=1),
         )
-    )
-    assert [type(one) for one in outcomes].count(InvalidTransition) == 1
-    assert desks[0].story(case.id) == [FraudCaseOpened, FraudCaseClosed]
+        found = desks[0].cases.get(case.id)
+        looked_at = found.status is CaseStatus.CLOSED
+        assert (found.hits_count, found.proposal) == (1 if looked_at else 2, None)
 
 
 def test_a_closing_sent_again_gets_its_first_answer(desk: Desk) -> None:
@@ -443,10 +458,20 @@ def test_a_closing_sent_again_gets_its_first_answer(desk: Desk) -> None:
     desk.cases.place_hold(case.id, player_id, HoldKind.FRAUD, "n", caller("ann"))
     first, second = caller("ann"), caller("ben")
     proposed = desk.cases.close(case.id, FALSE_POSITIVE, "a prize", first)
-    closed = desk.cases.close(case.id, FALSE_POSITIVE, "a prize", second)
-    assert (proposed.status, closed.status) == (CaseStatus.OPEN, CaseStatus.CLOSED)
+    found = agreed(desk, proposed, second)
+    assert (proposed.status, found.status) == (CaseStatus.OPEN, CaseStatus.CLOSED)
     assert desk.cases.close(case.id, FALSE_POSITIVE, "a prize", first) == proposed
-    assert desk.cases.close(case.id, FALSE_POSITIVE, "a prize", second) == closed
+    assert agreed(desk, proposed, second) == found
+
+
+def agreed(desk: Desk, proposed: FraudCase, by: Caller) -> FraudCase:
+    assert proposed.proposal is not None
+    return desk.cases.agree(proposed.id, proposed.proposal.id, "", by)
+
+
+def closed(desk: Desk, case_id: UUID, decision: CaseDecision = CONFIRMED) -> FraudCase:
+    """By Ann, and Ben."""
+    return agreed(desk, desk.cases.close(case_id, decision, "n", caller("ann")), caller("ben"))
 
 
 # --- reports ------------------------------------------------------------------------------------

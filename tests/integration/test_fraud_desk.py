@@ -18,7 +18,6 @@ import pytest
 from api.services import Services
 from domain.assessment import INDICATORS_ACTOR
 from domain.attempts import reference
-from domain.fraud_case import CaseDecision
 from domain.money import Money
 from domain.outcomes import DeclineCode, Evidence, Outcome, Source
 from domain.player import Verification
@@ -71,7 +70,7 @@ def at_the_desk(api: Api, desk: FraudDesk) -> None:
     followed(api.settings)
     while desk.work():
         followed(api.settings)
-    assert rows(api.settings, "SELECT id FROM fraud_v1.due") == []
+    assert rows(api.settings, "SELECT id FROM fraud_v2.due") == []
 
 
 def events(settings: Settings, topic: str, stream: UUID | None = None) -> list[dict[str, Any]]:
@@ -133,8 +132,7 @@ def test_after_a_case_is_closed_the_next_hit_opens_another(api: Api, desk: Fraud
     subject = f"player:{customer.id}"
     find = "SELECT id, number, status FROM fraud_cases_v1.cases WHERE subject = %s ORDER BY number"
     (case,) = rows(api.settings, find, subject)
-    by = Caller(actor="operator:ben", idempotency_key=str(uuid4()), role="fraud")
-    api.services.fraud_cases.close(case.id, CaseDecision.CONFIRMED, "All of them stolen.", by)
+    close_by_two(api, case.id, "confirmed")
     for _ in range(5):
         customer.is_declined(customer.card)
     at_the_desk(api, desk)
@@ -144,12 +142,81 @@ def test_after_a_case_is_closed_the_next_hit_opens_another(api: Api, desk: Fraud
     ]
 
 
+def close_by_two(api: Api, case_id: UUID, decision: str = "false_positive") -> None:
+    """Ben proposes, and Cleo agrees."""
+    path = f"/v1/cases/{case_id}/close"
+    proposed = api.post(path, {"decision": decision, "reason": "Seen."}, person="ben")
+    assert proposed.status_code == 202, proposed.text
+    agreed = {"proposal": proposed.json()["proposal"]["id"]}
+    assert api.post(f"{path}/agree", agreed, person="cleo").status_code == 200
+
+
+def false_alarm(api: Api, desk: FraudDesk, subject: str) -> None:
+    """What has hit by now is found to be nothing."""
+    at_the_desk(api, desk)
+    (case,) = rows(
+        api.settings,
+        "SELECT id FROM fraud_cases_v1.cases WHERE subject = %s AND status <> 'closed'",
+        subject,
+    )
+    close_by_two(api, case.id)
+    followed(api.settings)
+
+
+def pays_in_and_changes_email(customer: Customer) -> None:
+    customer.pays_in(100_000)
+    customer.plays(100_000)
+    changes = f"/v1/players/{customer.id}/credential-changes"
+    customer.api.post(changes, {"credential": "email"}).raise_for_status()
+
+
+def cases_of(api: Api, subject: str) -> list[tuple[int, str]]:
+    find = "SELECT number, status FROM fraud_cases_v1.cases WHERE subject = %s ORDER BY number"
+    return [(one.number, one.status) for one in rows(api.settings, find, subject)]
+
+
+def test_after_a_false_alarm_larger_sums_in_the_same_pattern_are_looked_at(
+    api: Api, desk: FraudDesk
+) -> None:
+    customer = Customer(api)
+    subject = f"player:{customer.id}"
+    for _ in range(3):
+        customer.pays_in(195_000)
+    customer.plays(585_000)
+    false_alarm(api, desk, subject)
+    assert customer.asks(10_000)["status"] == "queued"
+
+    for _ in range(3):
+        customer.pays_in(495_000)
+    customer.plays(1_485_000)
+    payout = customer.asks(10_000)
+    assert (payout["status"], payout["high"]) == ("under_review", ["structuring"])
+    at_the_desk(api, desk)
+    assert cases_of(api, subject) == [(1, "closed"), (2, "open")]
+
+
+def test_after_a_false_alarm_only_a_larger_payout_of_the_same_kind_waits(
+    api: Api, desk: FraudDesk
+) -> None:
+    customer = Customer(api)
+    subject = f"player:{customer.id}"
+    pays_in_and_changes_email(customer)
+    assert customer.asks(10_000)["status"] == "under_review"
+    false_alarm(api, desk, subject)
+
+    for amount in (10_000, 5_000):
+        assert customer.asks(amount)["status"] == "queued"
+    assert customer.asks(10_001)["status"] == "under_review"
+    at_the_desk(api, desk)
+    assert cases_of(api, subject) == [(1, "closed"), (2, "open")]
+
+
 def test_what_is_of_medium_severity_is_in_no_case(api: Api, desk: FraudDesk) -> None:
     customer = Customer(api)
     uses_cards(customer, 3)
     at_the_desk(api, desk)
     subject = f"player:{customer.id}"
-    (hit,) = rows(api.settings, "SELECT severity FROM fraud_v1.hits WHERE subject = %s", subject)
+    (hit,) = rows(api.settings, "SELECT severity FROM fraud_v2.hits WHERE subject = %s", subject)
     assert hit.severity == "medium"
     assert not taken_up(api.settings, subject)
 
@@ -295,7 +362,7 @@ def test_card_testing_puts_the_player_on_hold_and_stops_their_payouts(
     at_the_desk(api, desk)
     placed = events(api.settings, "HoldPlaced", customer.id)
     assert [(hold["hold"], hold["actor"]) for hold in placed] == [("fraud", "system:fraud")]
-    find = "SELECT position FROM fraud_v1.hits WHERE indicator = 'card_testing' AND player_id = %s"
+    find = "SELECT position FROM fraud_v2.hits WHERE indicator = 'card_testing' AND player_id = %s"
     (hit,) = rows(api.settings, find, customer.id)
     assert placed[0]["reason"] == f"Fraud indicators, at position {hit.position}"
     assert api.transaction(payout["id"])["score"] == 100
@@ -312,7 +379,7 @@ def test_once_card_testing_is_found_no_further_card_pays_in(api: Api, desk: Frau
         works = number % 4 == 3
         customer.hears(UUID(attempt["id"]), Outcome.SUCCEEDED if works else Outcome.DECLINED)
         at_the_desk(api, desk)
-    find = "SELECT position FROM fraud_v1.hits WHERE indicator = 'card_testing' AND player_id = %s"
+    find = "SELECT position FROM fraud_v2.hits WHERE indicator = 'card_testing' AND player_id = %s"
     (hit,) = rows(api.settings, find, customer.id)
     paid = """
         SELECT notification_id AS position FROM ledger_events WHERE topic = 'DepositCompleted'
@@ -368,7 +435,7 @@ def test_hits_that_cannot_be_dealt_with_are_not_in_the_way_of_others(database: S
     with running_api(database, indicators="live") as api:
         customers = [customer for customer, _ in _in_trouble(api, 3)]
         followed(database)
-        due = rows(database, "SELECT id, player_id FROM fraud_v1.hits JOIN fraud_v1.due USING (id)")
+        due = rows(database, "SELECT id, player_id FROM fraud_v2.hits JOIN fraud_v2.due USING (id)")
         hits = {row.player_id: row.id for row in due}
         for stuck in customers[:2]:
             # Somebody has used the key under which the desk would hold the player.
@@ -530,7 +597,7 @@ def _until_nothing_is_due(settings: Settings, hits: int = 0) -> None:
     while True:
         followed(settings)
         if sum(taken_up(settings).values()) >= hits and not rows(
-            settings, "SELECT id FROM fraud_v1.due"
+            settings, "SELECT id FROM fraud_v2.due"
         ):
             return
         assert time.monotonic() < deadline, "something is still due"

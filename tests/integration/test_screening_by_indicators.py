@@ -172,7 +172,7 @@ def test_what_is_asked_for_instead_is_judged_anew(api: Api) -> None:
     api.post(f"{path}/amend", less, person="sam").raise_for_status()
     api.post(f"{path}/release", {}, person="cleo").raise_for_status()
     api.dispatch.screen(UUID(payout["id"]))
-    version = "SELECT version, amount_minor FROM fraud_v1.assessments WHERE withdrawal_id = %s"
+    version = "SELECT version, amount_minor FROM fraud_v2.assessments WHERE withdrawal_id = %s"
     (assessed,) = rows(api.settings, version, UUID(payout["id"]))
     assert assessed.amount_minor == 1_000
     assert assessed.version > 1
@@ -214,9 +214,9 @@ def test_an_indicator_that_is_not_live_has_no_effect(database: Settings, mode: s
         payout = customer.asks(1_000)
         assert (payout["status"], payout["score"], payout["hits"]) == ("queued", 0, [])
         assert payout["ruleset"] == name
-        found = rows(database, "SELECT mode FROM fraud_v1.hits")
+        found = rows(database, "SELECT mode FROM fraud_v2.hits")
         assert [hit.mode for hit in found] == (["shadow"] if mode == "shadow" else [])
-        assert rows(database, "SELECT id FROM fraud_v1.due") == []
+        assert rows(database, "SELECT id FROM fraud_v2.due") == []
 
 
 # --- nothing leaves unjudged --------------------------------------------------------------------

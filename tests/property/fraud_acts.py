@@ -1,6 +1,6 @@
 """What else may happen in a small world for the fraud indicators, and all of it in one list."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from math import ceil
@@ -240,6 +240,7 @@ def case_is_closed(world: World, step: Step) -> None:
     if not world.subjects:
         return
     codes = [one.code for one in INDICATORS]
+    indicators = tuple(codes if step.more % 2 else codes[step.more % 23 :: 3])
     world.say(
         e.FraudCaseClosed,
         person="ann",
@@ -247,8 +248,25 @@ def case_is_closed(world: World, step: Step) -> None:
         reason="",
         proposed_by=None,
         subject=picked(tuple(world.subjects), step.what),
-        indicators=tuple(codes if step.more % 2 else codes[step.more % 23 :: 3]),
+        indicators=indicators,
         opened_at=world.now,
+        covered=covered(Random(repr(step)), indicators) if step.amount % 3 else (),
+    )
+
+
+def covered(random: Random, indicators: Iterable[str]) -> tuple[e.Strength, ...]:
+    """About as much as hits say: sometimes more, sometimes less, sometimes in another unit."""
+    return tuple(
+        e.Strength(
+            indicator=indicator,
+            severity=random.choice(("medium", "high", "high", "critical")),
+            unit=unit,
+            value=random.choice((0, 1, 2, 3, 5, 10, 50, 90, 100, 3_600, 250_000, 10**9)),
+            amount_minor=random.choice((0, 0, 10_000, 250_000, 10**9)),
+        )
+        for indicator in indicators
+        for unit in ("basis_points", "count", "minor", "percent", "seconds")
+        if random.random() < 0.7
     )
 
 

@@ -6,11 +6,12 @@ comparisons of times, ratios are fractions, nothing is rounded but where an amou
 is compared with a threshold in another.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -50,6 +51,8 @@ WEIGHTLESS = {"vulnerability_check", "limit_breach", "excluded_deposit", "enumer
 """They say nothing against a payout."""
 HOLDING = {"due_diligence_threshold", "closed_loop", "card_testing"}
 """They stop a payout by themselves."""
+LESS_IS_WORSE = {"name_mismatch", "low_turnover", "new_payout_target"}
+"""A name less alike, less played, a newer target: the smaller the number, the worse."""
 RANK = {"low": 1, "medium": 2, "high": 3, "critical": 4}
 
 
@@ -63,8 +66,9 @@ class NaiveHit(NamedTuple):
     subject: str
     at_us: int
     ruleset: str
-    value: int | None
-    """None where it could be one of several."""
+    value: int
+    unit: str
+    amount: int
 
 
 class NaiveAssessment(NamedTuple):
@@ -80,7 +84,10 @@ class NaiveAssessment(NamedTuple):
 class Found(NamedTuple):
     indicator: str
     severity: str
-    value: int | None = None
+    value: int
+    unit: str = "count"
+    amount: int = 0
+    """The money that it is about, in EUR, where the value does not say."""
     about: str = ""
     """Of staff: the person, whose hit does not hide another's."""
 
@@ -93,6 +100,24 @@ class Active:
     about: str
     until: int
     counts: bool = True
+    silent: tuple[e.Strength, ...] = ()
+    """What cases about it, and about those before it, found to be nothing."""
+
+
+def no_stronger(found: Found | NaiveHit, known: Iterable[e.Strength]) -> bool:
+    """Whether there was a worse one, a larger one and one of more money, in the same unit."""
+    alike = [one for one in known if (one.indicator, one.unit) == (found.indicator, found.unit)]
+    values = [one.value for one in alike]
+    return bool(
+        alike
+        and RANK[found.severity] <= max(RANK[one.severity] for one in alike)
+        and found.amount <= max(one.amount_minor for one in alike)
+        and (
+            found.value >= min(values)
+            if found.indicator in LESS_IS_WORSE
+            else found.value <= max(values)
+        )
+    )
 
 
 class NaiveFraud:
@@ -104,6 +129,8 @@ class NaiveFraud:
         self.ruleset, self.terms = DEFAULT_NAME, DEFAULT_TERMS
         self.true: list[tuple[str, Found]] = []
         """What was true at the latest event, of whom, recorded anew or not."""
+        self.after_false_alarms: Counter[str] = Counter()
+        """What was true again of what a case had found to be nothing: silent, or louder."""
 
     def take(self, position: int, event: Any) -> tuple[list[NaiveHit], NaiveAssessment | None]:
         """The next event of the log: what hit, and what a payout request is judged by."""
@@ -131,14 +158,22 @@ class NaiveFraud:
             if mode == "off":
                 continue
             self.true.append((subject, found))
-            if any(
-                one.hit.indicator == found.indicator
-                and one.hit.mode == mode
-                and one.about == found.about
-                and RANK[one.hit.severity] >= RANK[found.severity]
+            earlier = [
+                one
                 for one in known
+                if (one.hit.indicator, one.hit.mode, one.about)
+                == (found.indicator, mode, found.about)
+            ]
+            silent = tuple(strength for one in earlier for strength in one.silent)
+            if any(
+                one.counts and RANK[one.hit.severity] >= RANK[found.severity] for one in earlier
             ):
                 continue
+            if silent:
+                covered = no_stronger(found, silent)
+                self.after_false_alarms["silent" if covered else "louder"] += 1
+                if covered:
+                    continue
             hit = NaiveHit(
                 position,
                 found.indicator,
@@ -148,16 +183,19 @@ class NaiveFraud:
                 now,
                 self.ruleset,
                 found.value,
+                found.unit,
+                found.amount,
             )
             until = now + BY_CODE[found.indicator].active_seconds * SECOND
-            known.append(Active(hit, found.about, until))
+            known[:] = [one for one in known if one not in earlier]
+            known.append(Active(hit, found.about, until, silent=silent))
             yield hit
 
     def _end(self, known: list[Active], event: Any) -> None:
         """What ends hits, or their weight, before their time."""
         if isinstance(event, e.FraudCaseClosed):
             for one in known:
-                one.counts = one.counts and one.hit.indicator not in event.indicators
+                self._clear(one, event)
         ended = ""
         if isinstance(event, e.PlayerRegistered | e.VerificationChanged):
             ended = "due_diligence_threshold" if event.verification == "full" else ""
@@ -165,6 +203,23 @@ class NaiveFraud:
             alike = event.similarity_percent >= self._at("name_mismatch", "similarity_percent")
             ended = "name_mismatch" if alike else ""
         known[:] = [one for one in known if one.hit.indicator != ended]
+
+    def _clear(self, one: Active, event: e.FraudCaseClosed) -> None:
+        """By what the case knew; of closings that say nothing of it, by the hit itself."""
+        if one.hit.mode != "live" or one.hit.indicator not in event.indicators:
+            return
+        told = tuple(known for known in event.covered if known.indicator == one.hit.indicator)
+        if told and not no_stronger(one.hit, told):
+            return
+        own = e.Strength(
+            indicator=one.hit.indicator,
+            severity=one.hit.severity,
+            unit=one.hit.unit,
+            value=one.hit.value,
+            amount_minor=one.hit.amount,
+        )
+        one.counts = False
+        one.silent += told if told and not one.about else (own,)
 
     def _assessment(self, event: Any, subjects: Sequence[str]) -> NaiveAssessment | None:
         if not asks_for_payout(event):
@@ -245,14 +300,15 @@ class NaiveFraud:
             case "player", e.DisputeOpened():
                 number = len(within(past, e.DisputeOpened, now - 180 * DAY))
                 if number >= self._at("dispute_load", "player_disputes"):
-                    yield Found("dispute_load", "high", number)
+                    amount = self._total([event.amount], "EUR")
+                    yield Found("dispute_load", "high", number, amount=amount)
             case "player", e.RefundRequested():
                 yield from self._refund_abuse(past, now)
             case "player", e.ConversionExecuted():
                 yield from self._fx_round_trip(past, now)
             case "holding", e.InstrumentHolderChecked():
                 if event.similarity_percent < self._at("name_mismatch", "similarity_percent"):
-                    yield Found("name_mismatch", "high", event.similarity_percent)
+                    yield Found("name_mismatch", "high", event.similarity_percent, "percent")
             case "holding", e.WithdrawalRequested() | e.WithdrawalAmended():
                 yield from self._closed_loop(subject, past[:-1], event)
             case "instrument", e.InstrumentRegistered() | e.DepositCreated():
@@ -260,10 +316,10 @@ class NaiveFraud:
             case "instrument", e.TransactionFailed():
                 day = len(within(past, e.TransactionFailed, now - DAY))
                 month = len(within(past, e.TransactionFailed, now - 30 * DAY))
-                if day >= self._at("repeated_declines", "day_declines") or month >= self._at(
-                    "repeated_declines", "month_declines"
-                ):
-                    yield Found("repeated_declines", "high")
+                if month >= self._at("repeated_declines", "month_declines"):
+                    yield Found("repeated_declines", "high", month)
+                elif day >= self._at("repeated_declines", "day_declines"):
+                    yield Found("repeated_declines", "high", day)
             case "device", e.DepositCreated() | e.WithdrawalRequested() | e.WithdrawalAmended():
                 players = len(players_at(past, now - 7 * DAY))
                 if players >= self._at("shared_device_or_address", "device_players"):
@@ -286,9 +342,9 @@ class NaiveFraud:
         if standing(past).country == "DE":
             gross = self._total(gross_of_newest_month(past, now), "EUR")
             if gross > self._at("limit_breach", "month_de_minor"):
-                yield Found("limit_breach", "critical")
+                yield Found("limit_breach", "critical", gross, "minor")
         if excluded(past, now):
-            yield Found("excluded_deposit", "critical")
+            yield Found("excluded_deposit", "critical", 1, amount=amount_eur)
 
         week = {name for at, name in uses(past) if at >= now - 7 * DAY}
         day = {name for at, name in uses(past) if at >= now - DAY}
@@ -299,10 +355,10 @@ class NaiveFraud:
 
         in_hour = len(within(past, e.DepositCreated, now - HOUR))
         in_day = len(within(past, e.DepositCreated, now - DAY))
-        if in_hour > self._at("velocity", "hour_deposits") or in_day > self._at(
-            "velocity", "day_deposits"
-        ):
-            yield Found("velocity", "medium")
+        if in_hour > self._at("velocity", "hour_deposits"):
+            yield Found("velocity", "medium", in_hour)
+        elif in_day > self._at("velocity", "day_deposits"):
+            yield Found("velocity", "medium", in_day)
 
         earlier = [d.settled for d in within(past, e.DepositCompleted, now - 90 * DAY)][-31:]
         if len(earlier) >= self._at("amount_spike", "deposits"):
@@ -310,7 +366,7 @@ class NaiveFraud:
             if amount_eur >= self._at(
                 "amount_spike", "amount_minor"
             ) and amount_eur > usual * self._at("amount_spike", "times"):
-                yield Found("amount_spike", "medium", amount_eur)
+                yield Found("amount_spike", "medium", amount_eur, "minor")
 
         yield from self._dormant_wake(past[:-1], now, amount_eur)
         yield from self._geo_conflict(past, event)
@@ -326,28 +382,30 @@ class NaiveFraud:
             and now - payments[-1] >= self._at("dormant_wake", "gap_seconds") * SECOND
             and amount_eur >= self._at("dormant_wake", "amount_minor")
         ):
-            yield Found("dormant_wake", "medium", (now - payments[-1]) // SECOND)
+            yield Found("dormant_wake", "medium", (now - payments[-1]) // SECOND, "seconds")
 
     def _geo_conflict(self, past: list[Fact], event: e.DepositCreated) -> Iterator[Found]:
         countries = {standing(past).country}
         if event.origin is not None:
             countries |= {event.origin.address_country or "", event.origin.instrument_country or ""}
         countries.discard("")
+        amount = self._total([event.amount], "EUR")
         if countries & LISTED:
-            yield Found("geo_conflict", "high")
+            yield Found("geo_conflict", "high", len(countries & LISTED), amount=amount)
         elif len(countries) >= self._at("geo_conflict", "countries"):
-            yield Found("geo_conflict", "medium")
+            yield Found("geo_conflict", "medium", len(countries), amount=amount)
 
     def _player_is_refused(
         self, past: list[Fact], now: int, event: e.DepositBlocked
     ) -> Iterator[Found]:
         gross = self._total([*gross_of_newest_month(past, now), event.amount], "EUR")
-        if event.reason == "limit_exceeded" or (
-            standing(past).country == "DE" and gross > self._at("limit_breach", "month_de_minor")
-        ):
-            yield Found("limit_breach", "critical")
+        amount = self._total([event.amount], "EUR")
+        if event.reason == "limit_exceeded":
+            yield Found("limit_breach", "critical", 1, amount=amount)
+        elif standing(past).country == "DE" and gross > self._at("limit_breach", "month_de_minor"):
+            yield Found("limit_breach", "critical", gross, "minor")
         if event.reason == "player_excluded":
-            yield Found("excluded_deposit", "critical")
+            yield Found("excluded_deposit", "critical", 1, amount=amount)
 
     def _player_has_paid_in(self, past: list[Fact], now: int) -> Iterator[Found]:
         paid_in = total_of("settled", within(past, e.DepositCompleted, now - 180 * DAY))
@@ -356,7 +414,7 @@ class NaiveFraud:
             total_eur >= self._at("due_diligence_threshold", "sum_minor")
             and standing(past).verification != "full"
         ):
-            yield Found("due_diligence_threshold", "high", total_eur)
+            yield Found("due_diligence_threshold", "high", total_eur, "minor")
 
         came = total_of("settled", within(past, e.DepositCompleted, now - 30 * DAY))
         went = total_of("amount", within(past, e.WithdrawalPaid, now - 30 * DAY))
@@ -364,23 +422,25 @@ class NaiveFraud:
         if standing(past).country == "GB" and net_gbp > self._at(
             "vulnerability_check", "net_minor"
         ):
-            yield Found("vulnerability_check", "medium", net_gbp)
+            yield Found("vulnerability_check", "medium", net_gbp, "minor")
 
-        if any(
-            self._is_structured(within(past, e.DepositCompleted, now - span), name)
-            for span in (DAY, 7 * DAY)
+        parts = [
+            self._parts(within(past, e.DepositCompleted, now - span), name)
             for name in ("first_minor", "second_minor", "third_minor")
-        ):
-            yield Found("structuring", "high")
+            for span in (DAY, 7 * DAY)
+        ]
+        most = max(parts, key=sum)
+        if most:
+            yield Found("structuring", "high", len(most), amount=sum(most))
 
-    def _is_structured(self, deposits: list[Any], name: str) -> bool:
+    def _parts(self, deposits: list[Any], name: str) -> list[int]:
+        """Deposits that are each just below a threshold, and together are not; else none."""
         threshold = self._at("structuring", name)
         lowest = threshold * Fraction(self._at("structuring", "lower_percent"), 100)
         amounts = [self._total([deposit.settled], "EUR") for deposit in deposits]
         just_below = [amount for amount in amounts if lowest <= amount < threshold]
-        return (
-            len(just_below) >= self._at("structuring", "deposits") and sum(just_below) >= threshold
-        )
+        enough = len(just_below) >= self._at("structuring", "deposits")
+        return just_below if enough and sum(just_below) >= threshold else []
 
     def _card_testing(self, past: list[Fact], now: int) -> Iterator[Found]:
         start = now - 10 * MINUTE
@@ -388,10 +448,11 @@ class NaiveFraud:
         attempts = within(past, e.DepositCreated, start)
         instruments = {attempt.instrument for attempt in attempts} - {None}
         least = Fraction(self._at("card_testing", "decline_percent"), 100) * len(attempts)
-        if declines >= self._at("card_testing", "declines") or (
-            len(instruments) >= self._at("card_testing", "instruments") and declines >= least
-        ):
-            yield Found("card_testing", "critical")
+        if declines >= self._at("card_testing", "declines"):
+            yield Found("card_testing", "critical", declines)
+        elif len(instruments) >= self._at("card_testing", "instruments") and declines >= least:
+            share = floor(Fraction(declines * 100, len(attempts)))
+            yield Found("card_testing", "critical", share, "percent")
 
     def _player_asks_for_payout(self, past: list[Fact], now: int, event: Any) -> Iterator[Found]:
         yield from self._pass_through(past, now)
@@ -400,15 +461,16 @@ class NaiveFraud:
         names = {leg.instrument for leg in event.legs} - {None}
         paid_in = {d.instrument for d in within(past, e.DepositCompleted)}
         young = now - self._at("new_payout_target", "age_seconds") * SECOND
-        new = [
-            n for n in names - paid_in if min(at for at, used in uses(past) if used == n) >= young
-        ]
+        first = [min(at for at, used in uses(past) if used == n) for n in names - paid_in]
         changes = [at for at, event in past if isinstance(event, e.CredentialsChanged)]
         recent = now - self._at("new_payout_target", "credential_seconds") * SECOND
-        if new or (changes and changes[-1] >= recent):
-            yield Found("new_payout_target", "high")
+        amount = self._total([event.amount], "EUR")
+        since = [at for at in first if at >= young] + [at for at in changes[-1:] if at >= recent]
+        if since:
+            age = (now - max(since)) // SECOND
+            yield Found("new_payout_target", "high", age, "seconds", amount)
 
-        yield from self._dormant_wake(past[:-1], now, self._total([event.amount], "EUR"))
+        yield from self._dormant_wake(past[:-1], now, amount)
 
     def _pass_through(self, past: list[Fact], now: int) -> Iterator[Found]:
         start = now - 3 * DAY
@@ -420,7 +482,8 @@ class NaiveFraud:
             and went >= came * Fraction(self._at("pass_through", "payout_percent"), 100)
             and played < came * Fraction(self._at("pass_through", "wagered_percent"), 100)
         ):
-            yield Found("pass_through", "high", floor(Fraction(went, came) * 100))
+            share = floor(Fraction(went, came) * 100)
+            yield Found("pass_through", "high", share, "percent", went)
 
     def _low_turnover(self, past: list[Fact], event: Any) -> Iterator[Found]:
         latest = [n for n, fact in enumerate(past) if isinstance(fact.event, e.DepositCompleted)]
@@ -430,7 +493,9 @@ class NaiveFraud:
         since = total_of("amount", within(past[latest[-1] :], e.WagerRecorded))
         wagered = self._total(since, deposit.currency)
         if wagered < deposit.amount * Fraction(self._at("low_turnover", "wagered_percent"), 100):
-            yield Found("low_turnover", "medium", floor(Fraction(wagered, deposit.amount) * 100))
+            share = floor(Fraction(wagered, deposit.amount) * 100)
+            amount = self._total([event.amount], "EUR")
+            yield Found("low_turnover", "medium", share, "percent", amount)
 
     def _refund_abuse(self, past: list[Fact], now: int) -> Iterator[Found]:
         refunds = len(within(past, e.RefundRequested, now - 30 * DAY))
@@ -461,8 +526,11 @@ class NaiveFraud:
             for there, back in trips
             if back is past[-1].event
         ]
-        if len(trips) >= self._at("fx_round_trip", "trips") or any(g > most for g in gained):
-            yield Found("fx_round_trip", "medium")
+        if len(trips) >= self._at("fx_round_trip", "trips"):
+            yield Found("fx_round_trip", "medium", len(trips))
+        elif any(g > most for g in gained):
+            gain = ceil((max(gained) - 1) * 10_000)
+            yield Found("fx_round_trip", "medium", gain, "basis_points")
 
     def _closed_loop(self, subject: str, before: list[Fact], event: Any) -> Iterator[Found]:
         """By what the instrument had paid in before this very request changed it."""
@@ -484,7 +552,7 @@ class NaiveFraud:
             and not paid_in
             and excess_eur > self._at("closed_loop", "excess_minor")
         ):
-            yield Found("closed_loop", "high", excess_eur)
+            yield Found("closed_loop", "high", excess_eur, "minor")
 
     def _shared_instrument(self, past: list[Fact], now: int) -> Iterator[Found]:
         players = len(payers_with(past, now - 30 * DAY))
@@ -513,7 +581,12 @@ class NaiveFraud:
         for severity in ("critical", "warn"):
             share = Fraction(self._at("dispute_load", f"{severity}_basis_points"), 10_000)
             if disputes >= share * settled:
-                yield Found("dispute_load", "critical" if severity == "critical" else "medium")
+                yield Found(
+                    "dispute_load",
+                    "critical" if severity == "critical" else "medium",
+                    floor(Fraction(disputes * 10_000, settled or 1)),
+                    "basis_points",
+                )
                 return
 
     def _refunds_of_staff(
@@ -522,7 +595,8 @@ class NaiveFraud:
         today = day_of(now)
         counted: dict[tuple[str, date], int] = {}
         for at, refund in past:
-            if day_of(at) > today - timedelta(days=30):
+            asked = isinstance(refund, e.RefundRequested)
+            if asked and day_of(at) > today - timedelta(days=30):
                 key = (refund.actor.removeprefix("operator:"), day_of(at))
                 counted[key] = counted.get(key, 0) + 1
         person = event.actor.removeprefix("operator:")
@@ -534,4 +608,4 @@ class NaiveFraud:
         # Nearest rank: the least of them that at least this share is not above.
         nearest = next(n for k, n in enumerate(others, 1) if k >= share * len(others))
         if mine > nearest:
-            yield Found("refund_abuse", "high", mine, person)
+            yield Found("refund_abuse", "high", mine, about=person)

@@ -47,6 +47,7 @@ def test_codes_are_a_promise() -> None:
         "account_not_found": 404,
         "adjustment_invalid": 422,
         "already_approved": 409,
+        "proposal_changed": 409,
         "already_carried_out": 409,
         "amount_may_only_fall": 422,
         "amount_too_small": 422,

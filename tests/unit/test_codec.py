@@ -17,7 +17,7 @@ from hypothesis import given
 
 from domain.events import EVENT_TYPES, DepositCreated, LedgerEvent
 from tallystick.eventstore.codec import TOPICS, LedgerMapper, UnreadableEvent, decode, encode
-from tests.event_samples import SAMPLE, SAMPLES, VARIANTS, any_event
+from tests.event_samples import ADDED_LATER, SAMPLE, SAMPLES, VARIANTS, any_event
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "events.jsonl"
 
@@ -123,6 +123,12 @@ def test_golden_bytes_are_read_as_the_event_they_were(topic: str) -> None:
             event = decode(topic, state, UUID(line["stream"]), line["version"])
             assert event in expected
             assert encode(event) == state
+
+
+def test_what_was_stored_before_an_event_got_a_field_keeps_its_bytes() -> None:
+    for later in ADDED_LATER:
+        before = json.loads(encode(SAMPLE[type(later)]))
+        assert before.keys() < json.loads(encode(later)).keys()
 
 
 def test_the_stream_and_version_are_not_in_the_bytes() -> None:

@@ -18,7 +18,7 @@ from domain.errors import (
 from domain.events import (
     Event,
     FraudCaseAssigned,
-    FraudCaseClosed,
+    FraudCaseClosureProposed,
     FraudCaseHitAdded,
     FraudCaseHoldLifted,
     FraudCaseHoldPlaced,
@@ -47,9 +47,11 @@ from tests.scenario_fraud_case import (
     SUBJECT,
     Deed,
     Scene,
+    agreeing,
     answering,
     asking,
     assigning,
+    closed_by_two,
     closing,
     compliance,
     fraud,
@@ -130,7 +132,7 @@ def test_the_cases_of_a_subject_are_numbered_streams() -> None:
 STATES: Mapping[str, Callable[[], Scene]] = {
     "open": opened,
     "waiting": lambda: opened().when(asking(), fraud()),
-    "closed": lambda: opened().when(closing(), fraud()),
+    "closed": lambda: closed_by_two(opened()),
 }
 
 DEEDS: Mapping[str, tuple[Deed, tuple[type[Event], ...], frozenset[str]]] = {
@@ -140,14 +142,14 @@ DEEDS: Mapping[str, tuple[Deed, tuple[type[Event], ...], frozenset[str]]] = {
     "ask": (asking(), (FraudCaseInformationRequested,), frozenset({"open"})),
     "answer": (answering(), (FraudCaseInformationReceived,), frozenset({"waiting"})),
     "hold": (holding(), (FraudCaseHoldPlaced, HoldPlaced), frozenset({"open", "waiting"})),
-    "close": (closing(), (FraudCaseClosed,), frozenset({"open", "waiting"})),
+    "close": (closing(), (FraudCaseClosureProposed,), frozenset({"open", "waiting"})),
 }
 """What is done, what is recorded of it, and in which states."""
 
 WITH_HOLD: Mapping[str, Callable[[], Scene]] = {
     "open": lambda: opened().when(holding(), fraud()),
     "waiting": lambda: opened().when(holding(), fraud()).when(asking(), fraud()),
-    "closed": lambda: opened().when(holding(), fraud()).when(closing(), fraud()),
+    "closed": lambda: closed_by_two(opened().when(holding(), fraud())),
 }
 
 
@@ -176,7 +178,11 @@ def test_all_states_are_listed() -> None:
     assert set(STATES) == set(WITH_HOLD) == set(CaseStatus)
 
 
-WORK = {name: deed for name, (deed, _, _) in DEEDS.items() if name != "join"} | {"lift": lifting()}
+WORK = {
+    **{name: deed for name, (deed, _, _) in DEEDS.items() if name != "join"},
+    "lift": lifting(),
+    "agree": agreeing(),
+}
 
 
 @pytest.mark.parametrize("name", WORK)
@@ -188,7 +194,11 @@ def test_only_fraud_and_compliance_work_on_cases(name: str, role: str) -> None:
 
 @pytest.mark.parametrize("name", WORK)
 def test_a_command_sent_twice_is_carried_out_once(name: str) -> None:
-    scenes = {"answer": STATES["waiting"], "lift": WITH_HOLD["open"]}
+    scenes: dict[str, Callable[[], Scene]] = {
+        "answer": STATES["waiting"],
+        "lift": WITH_HOLD["open"],
+        "agree": lambda: opened().when(closing(), fraud("ann")),
+    }
     scene, once = scenes.get(name, opened)(), fraud("ben")
     after = scene.when(WORK[name], once)
     assert after.last
@@ -245,13 +255,14 @@ def test_everything_people_say_is_kept_in_order() -> None:
         .when(holding(note="b"), fraud())
         .when(lifting(note="c"), fraud())
         .when(closing(FALSE_POSITIVE, "d"), fraud())
-        .when(closing(FALSE_POSITIVE, "d"), fraud("ben"))
+        .when(agreeing(note="e"), fraud("ben"))
     )
     assert [(note.kind, note.note) for note in scene.case.notes] == [
         (NoteKind.NOTE, "a"),
         (NoteKind.HOLD_PLACED, "b"),
         (NoteKind.HOLD_LIFTED, "c"),
         (NoteKind.CLOSURE_PROPOSED, "d"),
+        (NoteKind.NOTE, "e"),
         (NoteKind.CLOSED, "d"),
     ]
 

@@ -100,9 +100,9 @@ def _repeated_declines(
 ) -> Finding | None:
     day = count(state.declines_24h, now_us - DAY_US)
     month = count(state.declines_30d, now_us - 30 * DAY_US)
-    for declines, threshold, span_us, window in (
-        (day, rule.at["day_declines"], DAY_US, "24 hours"),
+    for declines, threshold, span_us, window in (  # the larger number, where both are true
         (month, rule.at["month_declines"], 30 * DAY_US, "30 days"),
+        (day, rule.at["day_declines"], DAY_US, "24 hours"),
     ):
         if declines >= threshold:
             return Finding(

@@ -169,6 +169,7 @@ def _dispute_load(
             "window": "180 days",
         },
         f"{disputes} {'dispute' if disputes == 1 else 'disputes'} of the player within 180 days.",
+        amount_minor=rules.minor(signal.amount, signal.currency, EUR),
     )
 
 

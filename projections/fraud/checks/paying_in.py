@@ -92,6 +92,7 @@ def _limit_breach(
             now_us,
             {"deposit": said, "reason": signal.reason},
             f"A deposit of {said} was refused: it would have passed the player's limit.",
+            amount_minor=rules.minor(signal.amount, signal.currency, EUR),
         )
     return (
         _german_limit_breach(state, signal, now_us, rule, rules) if state.country == "DE" else None
@@ -155,6 +156,7 @@ def _excluded_deposit(
             "excluded_until": instant(until_us).isoformat() if until_us > 0 else "no date",
         },
         f"A deposit of {said} was attempted while the player is excluded.",
+        amount_minor=rules.minor(signal.amount, signal.currency, EUR),
     )
 
 
@@ -169,6 +171,7 @@ def _structuring(
     singles = _single_deposits(state, start_us, -(-percent * lowest_minor // 100), rules)
     if len(singles) < least:
         return None
+    most: tuple[int, Finding] | None = None
     for threshold_minor in thresholds:
         just_below = [
             (at_us, minor)
@@ -177,9 +180,12 @@ def _structuring(
         ]
         for window, span_us in (("24 hours", DAY_US), ("7 days", 7 * DAY_US)):
             parts = [minor for at_us, minor in just_below if at_us >= now_us - span_us]
-            if len(parts) >= least and sum(parts) >= threshold_minor:
-                return _structured(parts, threshold_minor, rule, now_us - span_us, window)
-    return None
+            together = sum(parts)
+            # The largest sum: smaller ones of before must not stand before it.
+            if len(parts) >= least and together >= max(threshold_minor, most[0] + 1 if most else 0):
+                since_us = now_us - span_us
+                most = together, _structured(parts, threshold_minor, rule, since_us, window)
+    return most[1] if most else None
 
 
 def _structured(
@@ -200,6 +206,7 @@ def _structured(
             "window": window,
         },
         f"{len(parts)} deposits between {lower} and {below} within {window}, {together} together.",
+        amount_minor=sum(parts),
     )
 
 
@@ -286,6 +293,7 @@ def _geo_conflict(
         {name.partition(" ")[0]: country for name, country in known.items()}
         | {"deposit": format_minor(signal.amount, signal.currency)},
         f"{places[0].upper()}{places[1:]}{warning}.",
+        amount_minor=rules.minor(signal.amount, signal.currency, EUR),
     )
 
 

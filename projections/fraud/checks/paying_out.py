@@ -47,6 +47,7 @@ def _pass_through(
         },
         f"{asked_percent} % of {format_minor(deposits_minor, EUR)} paid in within 72 hours is "
         f"asked for again, and {wagered_percent} % of it was wagered.",
+        amount_minor=asked_minor,
     )
 
 
@@ -72,6 +73,7 @@ def _low_turnover(
             "window": "since the last deposit",
         },
         f"{percent} % of the last deposit of {deposit} was wagered before a payout was asked for.",
+        amount_minor=rules.minor(signal.amount, signal.currency, EUR),
     )
 
 
@@ -79,8 +81,15 @@ def _new_payout_target(
     state: PlayerState, signal: PayoutAsked, now_us: int, rule: Rule, rules: Rules
 ) -> Finding | None:
     age_us = rule.at["age_seconds"] * _SECOND_US
+    credential_us = rule.at["credential_seconds"] * _SECOND_US
+    amount_minor = rules.minor(signal.amount, signal.currency, EUR)
     newest = _newest_target(state, signal)
-    if newest is not None and newest.first_us >= now_us - age_us:
+    if newest is not None and newest.first_us < now_us - age_us:
+        newest = None
+    changed_us = state.credential_us
+    if changed_us < now_us - credential_us:
+        changed_us = 0
+    if newest is not None and newest.first_us >= changed_us:
         since = _ago(now_us - newest.first_us)
         return Finding(
             Severity.HIGH,
@@ -95,9 +104,9 @@ def _new_payout_target(
             },
             "A payout is asked for to an instrument that has never paid in "
             f"and was first used {since} before.",
+            amount_minor=amount_minor,
         )
-    credential_us = rule.at["credential_seconds"] * _SECOND_US
-    if not state.credential_us or state.credential_us < now_us - credential_us:
+    if not changed_us:
         return None
     since, credential = _ago(now_us - state.credential_us), state.credential.replace("_", " ")
     return Finding(
@@ -112,6 +121,7 @@ def _new_payout_target(
             "changed": f"{since} before",
         },
         f"A payout is asked for {since} after the player's {credential} was changed.",
+        amount_minor=amount_minor,
     )
 
 

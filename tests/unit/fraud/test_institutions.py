@@ -196,7 +196,11 @@ def test_a_case_about_a_provider_may_clear_its_hits() -> None:
     judged = provider(0, 10)
     judged.tell(Cleared, PROVIDER, 1, indicators=("dispute_load",))
     assert weighed(judged.states[PROVIDER], PROVIDER) == []
-    assert provider(0, 1, judged=judged).severities() == ["critical"]
+    provider(0, 1, judged=judged)
+    assert [(hit.severity, hit.value) for hit in judged.hits] == [
+        ("critical", 100_000),
+        ("critical", 110_000),
+    ]
 
 
 def test_what_is_kept_of_staff_stays_small() -> None:

@@ -301,12 +301,15 @@ def test_it_comes_again_when_it_is_no_longer_active(code: str) -> None:
 
 @CODES
 def test_cleared_it_stops_counting_and_still_stands_in_the_way_of_a_repeat(code: str) -> None:
-    signals = CASES[code].signals
-    said = (*signals, cleared(code), signals[-1])
-    judgement = judged(*said, rules=rules(code))
-    assert [hit.position for hit in judgement.hits] == [len(signals)]
+    """Of one that is just as strong: the same happens once more, as if it had not yet."""
+    *before, last = CASES[code].signals
+    judgement = judged(*before, last, cleared(code), rules=rules(code))
     assert weighed(judgement.state, SUBJECT) == []
-    assert [one.counts for one in judgement.state.active] == [False]
+    as_before = judged(*before, rules=rules(code)).state if before else PlayerState()
+    repeated = msgspec.structs.replace(as_before, active=judgement.state.active)
+    again = judged(last, rules=rules(code), before=repeated)
+    assert again.hits == ()
+    assert [one.counts for one in again.state.active] == [False]
 
 
 @CODES

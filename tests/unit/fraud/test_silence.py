@@ -1,0 +1,201 @@
+"""What a false alarm leaves silent: hits as strong as the case covered, and nothing stronger."""
+
+from typing import Any
+
+import pytest
+
+from domain.events import Strength
+from domain.indicators.catalogue import BY_CODE
+from domain.strength import covering, is_covered
+from projections.fraud.judging import weighed
+from projections.fraud.signals import Cleared, Disputed, HolderChecked, RefundAsked
+from tests.fraud_signals import (
+    DAY,
+    SUBJECT,
+    Judged,
+    asked,
+    attempted,
+    cleared,
+    credential,
+    judged,
+    refund,
+    rules,
+    settled,
+)
+from tests.fraud_subjects import Judged as Subjects
+
+STRUCTURED = tuple(settled(195_000, at=at) for at in range(3))
+LARGER = tuple(settled(495_000, at=8 * DAY + at) for at in range(3))
+
+
+def strength(value: int = 3, amount: int = 585_000, **changes: Any) -> Strength:
+    return Strength(
+        **{
+            "indicator": "structuring",
+            "severity": "high",
+            "unit": "count",
+            "value": value,
+            "amount_minor": amount,
+        }
+        | changes
+    )
+
+
+def structuring(*said: Any) -> Judged:
+    return judged(*said, rules=rules("structuring"))
+
+
+def test_the_same_pattern_of_more_money_speaks_again_and_counts() -> None:
+    found = structuring(*STRUCTURED, cleared("structuring"), *LARGER)
+    assert [(hit.value, hit.amount_minor) for hit in found.hits] == [(3, 585_000), (3, 1_485_000)]
+    assert [one.position for one in weighed(found.state, SUBJECT)] == [7]
+
+
+def test_the_same_pattern_more_often_speaks_again() -> None:
+    fourth = settled(180_000, at=3)
+    found = structuring(*STRUCTURED, cleared("structuring"), fourth)
+    assert [hit.value for hit in found.hits] == [3, 4]
+
+
+def test_the_same_pattern_of_as_much_or_less_stays_silent() -> None:
+    repeats = (settled(minor, at=8 * DAY + minor) for minor in (195_000, 190_000, 195_000))
+    found = structuring(*STRUCTURED, cleared("structuring"), *repeats)
+    assert len(found.hits) == 1
+    assert weighed(found.state, SUBJECT) == []
+
+
+def test_it_is_silent_no_longer_than_the_hit_would_have_counted() -> None:
+    for at, hits in ((30 * DAY - 1, 1), (30 * DAY + 2, 2)):
+        repeats = (settled(190_000, at=at + n) for n in (-2, -1, 0))
+        found = structuring(*STRUCTURED, cleared("structuring"), *repeats)
+        assert len(found.hits) == hits
+
+
+def test_what_several_cases_covered_stays_silent_together() -> None:
+    """A second false alarm does not wake what the first one covered."""
+    found = structuring(
+        *STRUCTURED,
+        settled(180_000, at=3),
+        cleared("structuring", covered=(strength(4, 700_000),)),
+        *LARGER,
+        cleared("structuring", covered=(strength(3, 1_485_000),)),
+        *(settled(180_000, at=16 * DAY + at) for at in range(4)),
+    )
+    assert [hit.amount_minor for hit in found.hits] == [585_000, 1_485_000]
+
+
+def test_what_the_case_did_not_know_of_goes_on_counting() -> None:
+    weaker = strength(3, 500_000)
+    found = structuring(*STRUCTURED, cleared("structuring", covered=(weaker,)))
+    assert [one.indicator for one in weighed(found.state, SUBJECT)] == ["structuring"]
+
+
+def test_a_weaker_hit_of_a_case_covers_as_much_as_its_strongest() -> None:
+    found = structuring(
+        *STRUCTURED, cleared("structuring", covered=(strength(3, 1_485_000),)), *LARGER
+    )
+    assert len(found.hits) == 1
+
+
+def test_a_payout_of_more_to_a_target_as_new_speaks_again() -> None:
+    found = judged(
+        credential(),
+        asked(10_000, at=10),
+        cleared("new_payout_target", at=20),
+        asked(10_000, at=30),
+        asked(10_001, at=40),
+        rules=rules("new_payout_target"),
+    )
+    assert [hit.amount_minor for hit in found.hits] == [10_000, 10_001]
+
+
+def test_a_listed_country_is_not_silent_for_larger_deposits() -> None:
+    found = judged(
+        attempted(5_000, card="IR"),
+        cleared("geo_conflict"),
+        attempted(5_000, card="IR", at=1),
+        attempted(500_000, card="IR", at=2),
+        rules=rules("geo_conflict"),
+    )
+    assert [hit.amount_minor for hit in found.hits] == [5_000, 500_000]
+
+
+@pytest.mark.parametrize(("similarity", "hits"), [(41, 1), (42, 1), (40, 2)])
+def test_a_name_is_stronger_the_less_it_is_alike(similarity: int, hits: int) -> None:
+    holding = f"holding:{SUBJECT.partition(':')[2]}:card"
+    told = Subjects()
+    told.tell(HolderChecked, holding, 0, similarity=41)
+    told.tell(Cleared, holding, 1, indicators=("name_mismatch",))
+    told.tell(HolderChecked, holding, 2, similarity=similarity)
+    assert len(told.hits) == hits
+
+
+def test_another_dispute_speaks_again() -> None:
+    told = Subjects()
+    told.tell(Disputed, SUBJECT, 0)
+    told.tell(Cleared, SUBJECT, 1, indicators=("dispute_load",))
+    told.tell(Disputed, SUBJECT, 2)
+    assert [hit.value for hit in told.hits if hit.indicator == "dispute_load"] == [1, 2]
+
+
+def test_what_one_of_staff_did_says_nothing_of_how_much_another_may() -> None:
+    told = Subjects(rules("refund_abuse", operator_percent=50))
+    for day in range(31):
+        for name in ("old", "odd"):
+            told.tell(RefundAsked, "operators:all", day * DAY, operator=name)
+    today = 31 * DAY
+    for name, times in (("ann", 5), ("ben", 20)):
+        for _ in range(times):
+            told.tell(RefundAsked, "operators:all", today, operator=name)
+    covered = (strength(indicator="refund_abuse", value=20, amount=0),)
+    told.tell(Cleared, "operators:all", today, indicators=("refund_abuse",), covered=covered)
+    told.tell(RefundAsked, "operators:all", today, operator="ann")
+    assert [hit.value for hit in told.hits] == [5, 5, 6]
+
+
+def test_a_shadow_hit_is_no_part_of_a_case() -> None:
+    found = judged(
+        *STRUCTURED, cleared("structuring"), *LARGER, rules=rules("structuring", mode="shadow")
+    )
+    assert [one.counts for one in found.state.active] == [True]
+    assert len(found.hits) == 1
+
+
+def test_other_patterns_of_the_player_are_not_silent() -> None:
+    by = rules("refund_abuse")
+    found = judged(cleared("structuring"), *(refund(at) for at in range(3)), rules=by)
+    assert len(found.hits) == 1
+
+
+# --- strength -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "covered"),
+    [
+        ({}, True),
+        ({"value": 2, "amount_minor": 1, "severity": "low"}, True),
+        ({"value": 4}, False),
+        ({"amount_minor": 585_001}, False),
+        ({"severity": "critical", "value": 1, "amount_minor": 0}, False),
+        ({"unit": "percent", "value": 1, "amount_minor": 0}, False),
+        ({"indicator": "velocity"}, False),
+    ],
+)
+def test_a_hit_is_covered_if_it_is_in_no_respect_stronger(
+    changes: dict[str, Any], covered: bool
+) -> None:
+    assert is_covered(strength(**changes), [strength()]) is covered
+
+
+def test_what_covers_several_covers_each_and_is_of_bounded_size() -> None:
+    many = [
+        strength(value, 100 - value, indicator=code, unit=unit)
+        for code in BY_CODE
+        for unit in ("count", "minor")
+        for value in range(100)
+    ]
+    together = covering((), many)
+    assert all(is_covered(one, together) for one in many)
+    assert len(together) == 2 * len(BY_CODE)
+    assert covering(together, many) == together
