@@ -8,9 +8,11 @@ from domain.events import Strength
 from domain.indicators.catalogue import BY_CODE
 from domain.strength import covering, is_covered
 from projections.fraud.judging import weighed
-from projections.fraud.signals import Cleared, Disputed, HolderChecked, RefundAsked
+from projections.fraud.signals import Cleared, Declined, Disputed, HolderChecked, RefundAsked
 from tests.fraud_signals import (
     DAY,
+    HOUR,
+    MINUTE,
     SUBJECT,
     Judged,
     asked,
@@ -21,6 +23,7 @@ from tests.fraud_signals import (
     refund,
     rules,
     settled,
+    taken,
 )
 from tests.fraud_subjects import Judged as Subjects
 
@@ -107,6 +110,37 @@ def test_a_payout_of_more_to_a_target_as_new_speaks_again() -> None:
         rules=rules("new_payout_target"),
     )
     assert [hit.amount_minor for hit in found.hits] == [10_000, 10_001]
+
+
+def test_a_changed_credential_is_not_hidden_by_an_older_target() -> None:
+    target = "iban-new"
+    found = judged(
+        taken(target),
+        asked(10_000, instrument=target, at=2 * HOUR),
+        cleared("new_payout_target", at=2 * HOUR),
+        asked(10_000, instrument=target, at=3 * HOUR),
+        credential(at=4 * HOUR),
+        asked(10_000, instrument=target, at=4 * HOUR + MINUTE),
+        rules=rules("new_payout_target"),
+    )
+    assert [hit.value for hit in found.hits] == [7_200, 60]
+    assert "password was changed" in found.hits[-1].sentence
+
+
+def test_declines_of_a_day_are_not_hidden_by_those_of_the_month_before() -> None:
+    told = Subjects(rules("repeated_declines"))
+    for number in range(15):
+        told.tell(Declined, "instrument:card", number * DAY)
+    told.tell(Cleared, "instrument:card", 14 * DAY, indicators=("repeated_declines",))
+    for number in range(10):
+        told.tell(Declined, "instrument:card", 20 * DAY + number)
+    assert [hit.value for hit in told.hits] == [15, 16]
+
+
+def test_larger_parts_are_not_hidden_by_smaller_ones_of_the_same_days() -> None:
+    larger = (settled(495_000, at=at) for at in range(4, 7))
+    found = structuring(*STRUCTURED, cleared("structuring"), *larger)
+    assert [hit.amount_minor for hit in found.hits] == [585_000, 1_485_000]
 
 
 def test_a_listed_country_is_not_silent_for_larger_deposits() -> None:
