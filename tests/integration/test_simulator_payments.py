@@ -126,6 +126,28 @@ def test_a_paid_payout_comes_back_when_the_bank_returns_it(simulator: Simulator)
     assert notices[-1].amount == FIFTY_EUROS
 
 
+def test_what_came_back_is_paid_again_at_another_time_and_may_come_back_again(
+    simulator: Simulator,
+) -> None:
+    reference = simulator.reference("forth", Kind.PAYOUT, of_profile(Profile.PAID_AT_ONCE))
+    path = f"/v1/payments/{reference}"
+    assert simulator.control.post(f"{path}/pay-again").status_code == 404
+    simulator.submit(reference, Kind.PAYOUT)
+    wait_until(lambda: simulator.fetch(reference).outcome is Outcome.SUCCEEDED, 5)
+    assert simulator.control.post(f"{path}/pay-again").status_code == 409
+    for action in ("return", "pay-again", "return"):
+        assert simulator.control.post(f"{path}/{action}").status_code == 202
+        assert simulator.control.post(f"{path}/{action}").status_code == 409
+        effects = simulator.settle()[reference]["effects"]
+    assert effects == {"payout": 2, "return": 2}
+    notices = [notice.answer for notice in simulator.receiver.accepted(reference)]
+    there, back = Outcome.SUCCEEDED, Outcome.RETURNED
+    assert [each.outcome for each in notices] == [there, back, there, back]
+    times = [each.happened_at for each in notices if each.happened_at]
+    assert times == sorted(set(times))
+    assert simulator.fetch(reference).happened_at == times[-1]
+
+
 def test_the_same_key_gives_the_same_answer_and_no_second_effect(simulator: Simulator) -> None:
     reference = simulator.reference("again", Kind.DEPOSIT, of_profile(Profile.LATER_SUCCESS))
     with ThreadPoolExecutor(8) as pool:
