@@ -88,15 +88,21 @@ def waits_for_people(state: Transaction) -> bool:
     return state.status in WAITS_FOR_PEOPLE
 
 
+def waits_as(state: Transaction) -> str | None:
+    """Concerns wait until somebody has looked at them, but for a review, which goes first."""
+    if isinstance(state, Deposit) and state.unreviewed and state.status != "review":
+        exceeds = "more_out_than_in" in state.unreviewed
+        return "more_out_than_in" if exceeds else "completed"
+    return str(state.status) if waits_for_people(state) else None
+
+
 def check(place: Place) -> None:
     state, way = place.state, " → ".join(place.path)
     row = place.of(HISTORY)[TRANSACTIONS][STREAM]
     assert (row.status, row.version) == (state.status, state.version), way
     assert row.reason == getattr(state, "reason", row.reason), way
     case = place.of(WITHDRAWAL_QUEUE)[CASES][STREAM]
-    concerned = isinstance(state, Deposit) and case.waiting_as == "completed"
-    if not concerned:
-        assert case.waiting_as == (str(state.status) if waits_for_people(state) else None), way
+    assert case.waiting_as == waits_as(state), way
     if case.waiting_as == "review":
         proposal = getattr(state, "proposal", None)
         assert case.proposed_by == (proposal.person if proposal else None), way
