@@ -24,7 +24,9 @@ from tests.faults.slow_provider import SlowProvider, slow_provider
 from tests.integration.api_server import PARALLEL, Api, running_api
 from tests.integration.simulator_server import SECRET, TOKEN, Simulator, running, wait_until
 
-CALL_TIMEOUT_SECONDS = 1.0
+CALL_TIMEOUT_SECONDS = 2.0
+"""Longer than it takes until an attempt is asked about."""
+
 HANDS = 4
 WORKERS = 2
 PROMPT_SECONDS = 15.0
