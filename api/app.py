@@ -47,7 +47,7 @@ from api import (
     transactions,
     withdrawals,
 )
-from api.door import KEY_LOOKUPS_MAX
+from api.door import KEY_LOOKUPS_MAX, PARSERS_MAX
 from api.errors import DatabaseAway, MethodNotAllowed, NoSuchPath, RequestError, Unexpected
 from api.observing import Metrics, Observing
 from api.openapi import described
@@ -119,6 +119,7 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = WRITES_MAX
         app.state.key_lookups = CapacityLimiter(KEY_LOOKUPS_MAX)
+        app.state.parsers = CapacityLimiter(PARSERS_MAX)
         async with services.open_reads() as read:
             app.state.read = read
             app.state.waiting = Waiting(read)

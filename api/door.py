@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import BodyUnsupported, NotAuthenticated
-from api.json_body import is_json, parse, read_body
+from api.json_body import BODY_BYTES_SMALL, is_json, parse, read_body
 from api.services import Services
 from tallystick.access import Holder, key_id_of
 
@@ -22,6 +22,9 @@ Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 KEY_LOOKUPS_MAX: Final = 8
 """Keys looked up in the database at once; reads must not wait behind writes for a thread."""
+
+PARSERS_MAX: Final = 2
+"""Large bodies parsed at once."""
 
 _log = structlog.get_logger(__name__)
 
@@ -67,10 +70,21 @@ class KeyedRoute(APIRoute):
             body = await read_body(request)
             if body and not is_json(request):
                 raise BodyUnsupported
-            value = parse(body) if body else None
+            value = await _parsed(request, body) if body else None
             return await handle(_ReadRequest(request, body, value))
 
         return checked
+
+
+async def _parsed(request: Request, body: bytes) -> Any:
+    """The body's value. A large one is parsed beside the event loop: others wait for that too.
+
+    Raises:
+        BodyMalformed: it has none.
+    """
+    if len(body) <= BODY_BYTES_SMALL:
+        return parse(body)
+    return await to_thread.run_sync(parse, body, limiter=request.app.state.parsers)
 
 
 async def _holder(request: Request, services: Services) -> Holder:

@@ -6,6 +6,10 @@ stable. The HTTP status of each is in the table of `problems.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+ERRORS_SHOWN_MAX: Final = 100
+"""Of one refusal: whoever sends many thousand learns nothing more from the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +80,12 @@ class RequestInvalid(RequestError):
 
     code = "request_invalid"
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__()
-        self.errors = errors
+    def __init__(self, errors: Sequence[FieldError], found: int | None = None) -> None:
+        """`found`: how many there are, where `errors` does not hold all of them."""
+        more = (found or len(errors)) - ERRORS_SHOWN_MAX
+        only = f" The first {ERRORS_SHOWN_MAX} are listed; there are {more} more."
+        super().__init__((type(self).__doc__ or "") + only if more > 0 else None)
+        self.errors = errors[:ERRORS_SHOWN_MAX]
 
 
 class NoticeRefused(RequestError):

@@ -8,7 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from api.errors import FieldError, IdempotencyKeyMissing, RequestError, RequestInvalid
+from api.errors import (
+    ERRORS_SHOWN_MAX,
+    FieldError,
+    IdempotencyKeyMissing,
+    RequestError,
+    RequestInvalid,
+)
 
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 
@@ -57,7 +63,8 @@ def refusal(errors: Sequence[Mapping[str, Any]]) -> RequestError:
     """What to answer when a request did not validate."""
     if any(_is_missing_key(error) for error in errors):
         return IdempotencyKeyMissing()
-    return RequestInvalid([_field_error(error) for error in errors])
+    shown = [_field_error(error) for error in errors[:ERRORS_SHOWN_MAX]]
+    return RequestInvalid(shown, found=len(errors))
 
 
 def invalid(location: str, code: str, detail: str) -> RequestInvalid:
