@@ -69,6 +69,39 @@ class BodyTooLarge(RequestError):
     code = "body_too_large"
 
 
+class NotHttp(RequestError):
+    """This is not a request in HTTP/1.1."""
+
+    code = "request_malformed"
+
+
+class UrlTooLong(RequestError):
+    """The path with its query is longer than 16 KB."""
+
+    code = "url_too_long"
+
+
+class HeadTooLarge(RequestError):
+    """Request line and headers are longer than 64 KB together, or there are over 100 headers."""
+
+    code = "head_too_large"
+
+
+class RequestTooSlow(RequestError):
+    """The request did not arrive in time; nothing was recorded. Repeat it, and send it at once."""
+
+    code = "request_too_slow"
+
+
+class TooManyConnections(RequestError):
+    """There are too many connections, in all or from this address; nothing was recorded.
+
+    Close those that wait for nothing, and repeat the request over one that there is.
+    """
+
+    code = "too_many_connections"
+
+
 class BodyUnsupported(RequestError):
     """The body has to be JSON (`content-type: application/json`) and not compressed."""
 

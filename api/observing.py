@@ -42,6 +42,17 @@ class Metrics:
             buckets=_BUCKETS_SECONDS,
             registry=self.registry,
         )
+        self.connections = Gauge(
+            "tallystick_http_connections",
+            "Connections that are open.",
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "tallystick_http_refused",
+            "Requests and connections refused at the socket, by the problem's code.",
+            ["code"],
+            registry=self.registry,
+        )
         self.queue_length = Gauge(
             "tallystick_append_queue_length",
             "Appends waiting for the writer of this process.",
@@ -92,7 +103,7 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _harden(MutableHeaders(scope=message))
+                harden(MutableHeaders(scope=message))
             await send(message)
 
         try:
@@ -123,7 +134,7 @@ class Observing:
         )
 
 
-def _harden(headers: MutableHeaders) -> None:
+def harden(headers: MutableHeaders) -> None:
     """Nobody else may keep an answer, and no browser may guess what it is."""
     headers.setdefault("cache-control", "no-store")
     headers.setdefault("x-content-type-options", "nosniff")

@@ -16,6 +16,9 @@ Deposits, withdrawals, refunds, conversions, disputes, adjustments, and the ledg
 * A write answers with its `position`; pass it as `min_position` to read what includes it.
 * Every query about the books takes `as_of`, and answers as it did then; headers say so.
 * Errors are RFC 9457 problems with a stable `code`.
+* Any request may be refused before it is read: 400 `request_malformed`, 408 `request_too_slow`,
+  413 `body_too_large`, 414 `url_too_long`, 431 `head_too_large`, 503 `too_many_connections`. The
+  connection is closed behind the answer.
 """
 
 _PROBLEM: dict[str, Any] = {

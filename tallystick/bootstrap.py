@@ -1,6 +1,7 @@
 """The only place that builds objects: settings in, working parts out."""
 
 import gc
+import resource
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
+import structlog
 from anyio import CancelScope
 from eventsourcing import persistence
 from psycopg_pool import AsyncConnectionPool, PoolClosed
@@ -57,6 +59,9 @@ from tallystick.reports.goaml import ReportingEntity
 from tallystick.workers import Worker
 
 if TYPE_CHECKING:  # it takes longer to load than all the rest, and few processes answer HTTP
+    import uvicorn
+    from fastapi import FastAPI
+
     from api.services import Read, Services
 
 SIMULATOR = "simulator"
@@ -67,6 +72,11 @@ SIMULATOR_EXPIRY_SECONDS = {"redirect": 10, "bank_transfer": 10, "voucher": 600}
 
 READ_CONNECTIONS_MAX = 16
 READ_TIMEOUT_MS = 5_000
+
+FILES_KEPT = 256
+"""Open files of an API process that are not for its clients."""
+
+_log = structlog.get_logger(__name__)
 
 
 def prepare(settings: Settings, on_progress: Callable[[str], None] = lambda _: None) -> None:
@@ -126,8 +136,6 @@ def build_adapters(settings: Settings) -> dict[str, PaymentProvider]:
 
 def serve_api(settings: Settings, stop: threading.Event) -> None:
     """Answer HTTP until `stop` is set; requests under way are answered first."""
-    import uvicorn
-
     from api.app import create_app
 
     ledger = build_ledger(settings)
@@ -135,17 +143,7 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
     try:
         app = create_app(services)
         _collect_garbage_less_often()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=10,
-            )
-        )
+        server = build_server(settings, app, connections_max=_connections_max(settings))
 
         def follow() -> None:
             stop.wait()
@@ -157,6 +155,51 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
         services.proving.close()
         services.keys.close()
         ledger.close()
+
+
+def build_server(settings: Settings, app: "FastAPI", connections_max: int) -> "uvicorn.Server":
+    """The server of the API, which keeps to limits of time, of size and of number."""
+    import uvicorn
+
+    from api.connections import Limits
+    from api.protocol import limited
+
+    limits = Limits(
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        write_seconds=settings.write_timeout_seconds,
+        connections_max=connections_max,
+        per_address_max=settings.connections_per_address_max,
+    )
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http=limited(limits, app.state.metrics),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    )
+
+
+def _connections_max(settings: Settings) -> int:
+    """How many connections fit into the open files there may be, which are raised if need be.
+
+    Each may be given a file to send; some are for the database and for probes.
+    """
+    needed = 2 * settings.connections_max + FILES_KEPT
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    fitting = max(1, min(settings.connections_max, (soft - FILES_KEPT) // 2))
+    if fitting < settings.connections_max:
+        _log.warning("api.few_open_files", open_files_max=hard, connections_max=fitting)
+    return fitting
 
 
 def _shared_socket(settings: Settings) -> socket.socket:

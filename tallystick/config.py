@@ -96,6 +96,31 @@ class Settings(BaseSettings):
     api_processes: int = Field(
         default=1, ge=1, le=64, description="How many processes answer at the port of the API"
     )
+    connections_max: int = Field(
+        default=4_000,
+        ge=1,
+        description="Connections an API process holds at once; fewer where the system's limit of"
+        " open files asks for it",
+    )
+    connections_per_address_max: int = Field(
+        default=500,
+        ge=1,
+        description="Those of one address, or of one /64 network of IPv6. Behind a proxy all come"
+        " from one",
+    )
+    head_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a request's headers may take to arrive, in seconds",
+    )
+    body_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="And after them its body, in seconds"
+    )
+    write_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How long a client may take nothing of an answer, in seconds",
+    )
     simulator_port: Port = Field(
         default=8100, description="TCP port of the payment provider simulator"
     )

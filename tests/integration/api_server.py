@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 import httpx2
 import psycopg
-import uvicorn
 from standardwebhooks.webhooks import Webhook
 
 from api.app import create_app
@@ -291,16 +290,9 @@ def serving(services: Services) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = uvicorn.Config(
-        create_app(services),
-        host="127.0.0.1",
-        port=port,
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=1,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
+    settings = Settings(port=port)
+    server = bootstrap.build_server(settings, create_app(services), settings.connections_max)
+    server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
