@@ -18,6 +18,7 @@ from api.errors import IfMatchMalformed
 from api.reading import View, viewing
 from api.requests_policies import RatesBody, RatesNoteBody
 from api.resources import Instant, Shown
+from api.services import Services
 from domain.errors import (
     EvidenceMissing,
     InvalidRate,
@@ -27,6 +28,7 @@ from domain.errors import (
 )
 from domain.events import RatesEvent
 from domain.money import InvalidMoney
+from domain.rate_decisions import beyond
 from domain.rates import (
     ExchangeRates,
     RateProposal,
@@ -84,7 +86,8 @@ class RateTableShown(Shown):
     rates: list[TableRateShown] = Field(description="By currency.")
     since: Instant = Field(description="When it came in force.")
     approved_by: list[str] = Field(
-        description="The two people who agreed; none: a trusted source put it in force.",
+        description="The two people who agreed; none: a trusted source put it in force, or one"
+        " person did when that was enough.",
         examples=[["anna", "cleo"]],
     )
     version: int = Field(description="Of all that is about rates.", examples=[2])
@@ -116,20 +119,21 @@ class RateProposalShown(Shown):
     as_of: str = Field(description="The day that the source names.", examples=["2026-05-03"])
     rates: list[TableRateShown] = Field(description="By currency.")
     beyond: str | None = Field(
-        description="How they were further from those in force, or of the day before, than a"
-        " source may go alone: who approves has to say why. Null: they were not.",
+        description="How they are further from those in force, or of the day before, than a source"
+        " may go alone: who approves has to say why. Null: they are not.",
         examples=["What EUR is worth in USD moves by more than 10 % from ecb-2026-05-02."],
     )
     note: str = Field(examples=["As the central bank corrected them."])
     proposed_at: Instant
 
     @classmethod
-    def of(cls, proposal: RateProposal) -> "RateProposalShown":
+    def of(cls, proposal: RateProposal, rates: ExchangeRates, now: datetime) -> "RateProposalShown":
+        """Beside what is in force by now."""
         return cls(
             **_said(proposal.table),
             id=proposal.id,
             person=proposal.person,
-            beyond=proposal.beyond or None,
+            beyond=beyond(rates, proposal.table, now) or None,
             note=proposal.note,
             proposed_at=proposal.at,
         )
@@ -139,6 +143,11 @@ class RateProposalsShown(Shown):
     """All that waits, oldest first."""
 
     items: list[RateProposalShown]
+
+    @classmethod
+    def of(cls, rates: ExchangeRates, now: datetime) -> "RateProposalsShown":
+        waiting = rates.proposals.values()
+        return cls(items=[RateProposalShown.of(one, rates, now) for one in waiting])
 
 
 _WAITS: Final[dict[int | str, dict[str, Any]]] = {
@@ -178,7 +187,7 @@ def propose_rates(
         caller=caller,
     )
     response.headers["location"] = "/v1/rates"
-    return _answer(rates, waiting, response)
+    return _answer(rates, waiting, services, response)
 
 
 @router.get("/proposals", responses=queries())
@@ -188,7 +197,7 @@ async def list_rate_proposals(
     """List the tables that wait for people. This reads the log, and is never behind."""
     async with viewing(request, when) as view:
         rates = await rates_at(view, response)
-    return RateProposalsShown(items=list(map(RateProposalShown.of, rates.proposals.values())))
+    return RateProposalsShown.of(rates, view.now)
 
 
 @router.post(
@@ -209,7 +218,7 @@ def approve_rates(
     the proposal, and is answered with 202.
     """
     rates, waiting = services.rates.approve(proposal_id, body.note, caller)
-    return _answer(rates, waiting, response)
+    return _answer(rates, waiting, services, response)
 
 
 @router.post("/proposals/{proposal_id}/discard", responses=_DISCARDS)
@@ -223,7 +232,7 @@ def discard_rates(
     """Let go of a table that waits, and say why; what still waits is shown."""
     rates = services.rates.discard(proposal_id, body.note, caller)
     response.headers["etag"] = etag(rates.version)
-    return RateProposalsShown(items=list(map(RateProposalShown.of, rates.proposals.values())))
+    return RateProposalsShown.of(rates, services.handling.now())
 
 
 async def rates_at(view: View, response: Response) -> ExchangeRates:
@@ -236,14 +245,14 @@ async def rates_at(view: View, response: Response) -> ExchangeRates:
 
 
 def _answer(
-    rates: ExchangeRates, waiting: RateProposal | None, response: Response
+    rates: ExchangeRates, waiting: RateProposal | None, services: Services, response: Response
 ) -> RateTableShown | Response:
     if waiting is None:
         response.headers["etag"] = etag(rates.version)
         return RateTableShown.of(rates)
     headers = {"etag": etag(rates.version), "location": "/v1/rates/proposals"}
-    shown = RateProposalShown.of(waiting).model_dump(mode="json")
-    return JSONResponse(shown, status_code=202, headers=headers)
+    shown = RateProposalShown.of(waiting, rates, services.handling.now())
+    return JSONResponse(shown.model_dump(mode="json"), status_code=202, headers=headers)
 
 
 def _said(table: RateTable) -> dict[str, Any]:

@@ -42,8 +42,8 @@ PROPOSERS: Final = ("finance",)
 APPROVERS: Final = ("finance", "compliance")
 """Whose people may approve what another one proposed."""
 
-KEYS_OF_SOURCES: Final = ("finance", "platform")
-"""Roles in which a key may bear a source's name."""
+KEYS_OF_SOURCES: Final = ("platform",)
+"""Roles in which a key may bear a source's name: none that agrees to what people ask for."""
 
 BAND_PERCENT: Final = 10
 """How far any rate of a table may move from another table's before people have to say why."""
@@ -256,7 +256,8 @@ def beyond(state: ExchangeRates, table: RateTable, now: datetime) -> str:
     """How the table is further than a source may go alone; empty where it is not.
 
     It has the currencies of the one in force, and no rate between two of them, whichever way, moves
-    by more than the band: neither from the table in force nor from the one of the day before.
+    by more than the band: neither from the table in force nor from the one of the day before, nor
+    from what people agreed to since then.
     """
     for reference in state.references(now):
         if reference is state.in_force and table.currencies != reference.currencies:
@@ -300,7 +301,10 @@ def _require(state: ExchangeRates, command: Command, roles: tuple[str, ...], don
         raise RoleNotAllowed(f"Rates, and their sources, are {done} by {' or '.join(roles)}.")
     source = state.sources.get(command.person)
     if source is not None and source.was_trusted:
-        raise RoleNotAllowed(f"{source.name} is a source of rates; it takes a person for this.")
+        raise RoleNotAllowed(
+            f"{source.name} is a source of rates: its own come with a key of the role"
+            f" {' or '.join(KEYS_OF_SOURCES)}, anything else takes a person."
+        )
 
 
 def _require_note(note: str, remedy: str) -> None:

@@ -186,8 +186,6 @@ class RateProposal:
     """Not under the name yet that it gets when it comes in force."""
     person: str | None
     """Who wants it in force, and another has to agree; None: only its source, and two have to."""
-    beyond: str
-    """How it was further than a source may go alone; empty: it was not."""
     note: str
     at: datetime
 
@@ -228,6 +226,9 @@ class ExchangeRates:
     """The two people who agreed to it; (): a source alone, or, once, one person."""
     before: RateTable | None
     """In force when the day (UTC) of `since` began."""
+    agreed: RateTable | None
+    """The last on that day that people put in force, or the first of all: what a source moves away
+    from where the day before says nothing."""
     times: Mapping[str, int]
     """How many tables have been in force, by source and day: `ecb-2026-11-20`."""
     proposals: Mapping[UUID, RateProposal]
@@ -237,12 +238,13 @@ class ExchangeRates:
     commands: Mapping[UUID, str]
 
     def references(self, now: datetime) -> tuple[RateTable, ...]:
-        """The table in force, and the one that was when today (UTC) began, if that is another."""
+        """The table in force; and if today (UTC) began with another one, or people agreed to
+        another one since, those as well."""
         if self.in_force is None or self.since is None:
             return ()
-        if self.before is None or self.since.date() != now.date():
-            return (self.in_force,)
-        return (self.in_force, self.before)
+        of_today = (self.before, self.agreed) if self.since.date() == now.date() else ()
+        others = [one for one in of_today if one is not None and one is not self.in_force]
+        return (self.in_force, *others)
 
     def is_trusted(self, source: str) -> bool:
         """Whether two people let it put rates in force by itself."""
@@ -263,6 +265,7 @@ NO_RATES: Final = ExchangeRates(
     since=None,
     approved_by=(),
     before=None,
+    agreed=None,
     times={},
     proposals={},
     sources={},
@@ -300,7 +303,6 @@ def _changed(state: ExchangeRates, event: RatesEvent) -> ExchangeRates:
                 id=event.proposal_id,
                 table=_table(event, f"{event.source}-{event.as_of}"),
                 person=event.person,
-                beyond=event.beyond,
                 note=event.note,
                 at=event.occurred_at,
             )
@@ -327,12 +329,16 @@ def _in_force(
     table = _table(event, event.table)
     day = f"{event.source}-{event.as_of}"
     same_day = state.since is not None and state.since.date() == event.occurred_at.date()
+    agreed = state.agreed if same_day else None
+    if approved_by or state.in_force is None:
+        agreed = table
     return replace(
         state,
         in_force=table,
         since=event.occurred_at,
         approved_by=approved_by,
         before=state.before if same_day else state.in_force,
+        agreed=agreed,
         times={**state.times, day: state.times.get(day, 0) + 1},
         proposals={one.id: one for one in state.proposals.values() if not _settles(table, one)},
     )

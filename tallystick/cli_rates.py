@@ -4,7 +4,7 @@ import json as json_format
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from domain.errors import DomainError, NothingToChange
 from domain.events import ApprovalTerms
 from domain.money import InvalidMoney
 from domain.policy import Policy
+from domain.rate_decisions import beyond
 from domain.rates import ExchangeRates, RateProposal, RateTable, decimal_text
 from tallystick import bootstrap, cli_db
 from tallystick.access import Keys, UnknownKey
@@ -105,7 +106,7 @@ def import_rates(
             **_heading(_as_table(read)),
             "table": left.in_force.table if left.in_force else None,
             "published": published,
-            "proposal": _proposal_as_json(waiting),
+            "proposal": _proposal_as_json(waiting, left),
             "rates": len(read.rates),
             "skipped": read.skipped,
         }
@@ -134,9 +135,9 @@ def approve_rates(
         fail(str(error), json=json)
     if json:
         name = left.in_force.table if left.in_force else None
-        print(json_format.dumps({"table": name, "proposal": _proposal_as_json(waiting)}))
+        print(json_format.dumps({"table": name, "proposal": _proposal_as_json(waiting, left)}))
     elif waiting is not None:
-        _say_waiting(waiting)
+        _say_waiting(waiting, left)
     elif left.in_force is not None:
         output().print(f"[green]In force[/green]: {escape(left.in_force.table)}.")
 
@@ -152,7 +153,8 @@ def show_rates(json: Json = False) -> None:
         fail(str(NoRates()), json=json)
     if json:
         shown = {**_heading(table), "rates": _decimals(table)} if table else {"table": None}
-        print(json_format.dumps({**shown, "proposals": list(map(_proposal_as_json, waiting))}))
+        proposals = [_proposal_as_json(one, found) for one in waiting]
+        print(json_format.dumps({**shown, "proposals": proposals}))
         return
     if table is None:
         output().print("No rates are in force.")
@@ -160,7 +162,7 @@ def show_rates(json: Json = False) -> None:
         agreed = " and ".join(found.approved_by) or table.source
         _print_table(table, f"[bold]{escape(table.table)}[/bold], by {escape(agreed)}")
     for one in waiting:
-        _say_waiting(one)
+        _say_waiting(one, found)
         _print_table(one.table, f"  {escape(one.table.table)}")
 
 
@@ -287,30 +289,35 @@ def _say_imported(
             f" {table.base}, as of {table.as_of}."
         )
     elif waiting is not None:
-        _say_waiting(waiting)
+        _say_waiting(waiting, left)
     else:
         console.print("These rates are in force already; nothing changed.")
     if read.skipped:
         console.print(f"Skipped, no active currencies: {', '.join(read.skipped)}.")
 
 
-def _say_waiting(waiting: RateProposal) -> None:
+def _say_waiting(waiting: RateProposal, rates: ExchangeRates) -> None:
     people = "two people" if waiting.person is None else f"another person than {waiting.person}"
     console = output()
     console.print(
         f"[yellow]Waiting[/yellow] for {escape(people)}: rates of {escape(waiting.table.source)}"
-        f" as of {waiting.table.as_of}. {escape(waiting.beyond)}".rstrip()
+        f" as of {waiting.table.as_of}. {escape(_beyond(waiting, rates))}".rstrip()
     )
     console.print(f"  tallystick rates approve {waiting.id}", highlight=False)
 
 
-def _proposal_as_json(waiting: RateProposal | None) -> dict[str, Any] | None:
+def _beyond(waiting: RateProposal, rates: ExchangeRates) -> str:
+    """How it is further from what is in force by now than a source may go alone."""
+    return beyond(rates, waiting.table, datetime.now(UTC))
+
+
+def _proposal_as_json(waiting: RateProposal | None, rates: ExchangeRates) -> dict[str, Any] | None:
     if waiting is None:
         return None
     return {
         "id": str(waiting.id),
         "person": waiting.person,
-        "beyond": waiting.beyond or None,
+        "beyond": _beyond(waiting, rates) or None,
         "note": waiting.note,
         **{name: said for name, said in _heading(waiting.table).items() if name != "table"},
         "rates": _decimals(waiting.table),
