@@ -185,7 +185,7 @@ def _opened(event: FraudCaseOpened) -> FraudCase:
         hits=(hit,),
         hits_count=1,
         indicators=(hit.indicator,),
-        covered=(strength_of(hit, event.amount_minor),),
+        covered=(strength_of(hit, event.amount_minor, event.cause),),
         stops_payouts=hit.holds,
         player_ids=_once(players_of(hit)),
         opened_at=event.occurred_at,
@@ -238,7 +238,7 @@ def _with_hit(state: FraudCase, event: FraudCaseHitAdded) -> FraudCase:
         hits=hits,
         hits_count=state.hits_count + 1,
         indicators=tuple(dict.fromkeys((*state.indicators, hit.indicator))),
-        covered=covering(state.covered, (strength_of(hit, event.amount_minor),)),
+        covered=covering(state.covered, (strength_of(hit, event.amount_minor, event.cause),)),
         stops_payouts=state.stops_payouts or hit.holds,
         player_ids=_once((*state.player_ids, *players_of(hit))),
         proposal=None,
@@ -291,7 +291,7 @@ def _written(state: FraudCase, at: datetime, person: str, kind: NoteKind, note: 
     return replace(state, notes=(*state.notes, written))
 
 
-def strength_of(hit: IndicatorHit, amount_minor: int) -> Strength:
+def strength_of(hit: IndicatorHit, amount_minor: int, cause: str) -> Strength:
     """How much a hit of a case says."""
     return Strength(
         indicator=hit.indicator,
@@ -299,6 +299,7 @@ def strength_of(hit: IndicatorHit, amount_minor: int) -> Strength:
         unit=hit.unit,
         value=hit.value,
         amount_minor=amount_minor,
+        cause=cause,
     )
 
 

@@ -59,6 +59,7 @@ def take_up_hit(
     number: int,
     hit: IndicatorHit,
     amount_minor: int = 0,
+    cause: str = "",
 ) -> FraudCaseOpened | FraudCaseHitAdded | None:
     """Open the subject's case of that number with a hit, or add it to the open one; None if the
     case has taken it up already, by whichever command.
@@ -74,6 +75,7 @@ def take_up_hit(
             number=number,
             hit=hit,
             amount_minor=amount_minor,
+            cause=cause,
         )
     if repeated(state.commands, command) or any(known.hit == hit.hit for known in state.hits):
         return None
@@ -83,6 +85,7 @@ def take_up_hit(
         request_digest=command.request_digest,
         hit=hit,
         amount_minor=amount_minor,
+        cause=cause,
     )
 
 

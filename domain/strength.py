@@ -1,35 +1,40 @@
 """Strength: how much hits of an indicator say, and what a false alarm leaves silent.
 
 A hit is as strong as its severity, its value and the money that it is about. It is stronger than
-others if it is in any of these respects, or if its value is in another unit than theirs.
+others if it is in any of these respects, if its value is in another unit than theirs, or if it has
+another cause: how often or how much one target was paid says nothing of another.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from domain.assessment import RANK, Severity
 from domain.events import Strength
 from domain.indicators.catalogue import BY_CODE
 
 Covered = tuple[Strength, ...]
-"""Of each indicator and unit the most of every respect, by both."""
+"""Of each indicator, unit and cause the most of every respect."""
+COVERED_MAX: Final = 128
+"""Those that were covered longest ago are forgotten first: what they covered may hit again."""
 
 
 def is_covered(hit: Strength, covered: Iterable[Strength]) -> bool:
     """Whether the hit is in no respect stronger than what there was."""
-    return any(_both(hit, known) == known for known in covered if _alike(hit, known))
+    return any(_both(hit, known) == known for known in covered if _of(hit) == _of(known))
 
 
 def covering(covered: Covered, more: Iterable[Strength]) -> Covered:
     """What covers both."""
-    found = {(known.indicator, known.unit): known for known in covered}
+    found = {_of(known): known for known in covered}
     for one in more:
-        known = found.get((one.indicator, one.unit))
-        found[one.indicator, one.unit] = _both(one, known) if known else one
-    return tuple(found[key] for key in sorted(found))
+        known = found.pop(_of(one), None)  # what is covered last comes last
+        found[_of(one)] = _both(one, known) if known else one
+    return tuple(found.values())[-COVERED_MAX:]
 
 
-def _alike(one: Strength, other: Strength) -> bool:
-    return (one.indicator, one.unit) == (other.indicator, other.unit)
+def _of(one: Strength) -> tuple[str, str, str]:
+    """Only those of the same are compared."""
+    return one.indicator, one.unit, one.cause
 
 
 def _both(one: Strength, other: Strength) -> Strength:
@@ -42,4 +47,5 @@ def _both(one: Strength, other: Strength) -> Strength:
         unit=one.unit,
         value=worst(one.value, other.value),
         amount_minor=max(one.amount_minor, other.amount_minor),
+        cause=one.cause,
     )

@@ -175,7 +175,9 @@ class FraudDesk:
             self._score_payouts(hit)
         with self._pool.connection() as connection:
             number = fraud_cases.latest_number(connection, hit.subject)
-        self._cases.take_up(indicator_hit(hit), after_number=number, amount_minor=hit.amount_minor)
+        self._cases.take_up(
+            indicator_hit(hit), after_number=number, amount_minor=hit.amount_minor, cause=hit.cause
+        )
 
     def _still_counts(self, hit: Hit) -> bool:
         """What hit long ago, in a log that indicators are new to, is for people alone."""

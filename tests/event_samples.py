@@ -594,8 +594,8 @@ ADDED_LATER: tuple[LedgerEvent, ...] = (
         limit_day="2026-03-02",
         limit_day_until=LATER,
     ),
-    replace(SAMPLE[e.FraudCaseOpened], amount_minor=780_000),
-    replace(SAMPLE[e.FraudCaseHitAdded], amount_minor=780_000),
+    replace(SAMPLE[e.FraudCaseOpened], amount_minor=780_000, cause="iban:de:1"),
+    replace(SAMPLE[e.FraudCaseHitAdded], amount_minor=780_000, cause="iban:de:1"),
     replace(
         SAMPLE[e.FraudCaseClosed],
         covered=(
@@ -605,6 +605,7 @@ ADDED_LATER: tuple[LedgerEvent, ...] = (
                 unit="count",
                 value=4,
                 amount_minor=780_000,
+                cause="iban:de:1",
             ),
         ),
     ),

@@ -42,6 +42,9 @@ class Strength:
     value: int
     amount_minor: int
     """In EUR: the money that it is about; 0 where it is about none, or the value says."""
+    cause: str = ""
+    """What it was true of, where another is not the same: a payout's target, a changed credential,
+    countries, a month, a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ class FraudCaseOpened(CommandedEvent):
     hit: IndicatorHit
     amount_minor: int = 0
     """Of the hit, as `Strength` has it."""
+    cause: str = ""
+    """As well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,8 @@ class FraudCaseHitAdded(CommandedEvent):
     hit: IndicatorHit
     amount_minor: int = 0
     """Of the hit, as `Strength` has it."""
+    cause: str = ""
+    """As well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,5 +149,5 @@ class FraudCaseClosed(CommandedEvent):
     """Those that had hit, each once: what precision is counted from."""
     opened_at: datetime
     covered: tuple[Strength, ...] = ()
-    """The strongest that had hit, by indicator and unit: a false alarm is silent up to there. Where
-    this is empty, up to what was counting when the case ended."""
+    """The strongest that had hit, by indicator, unit and cause: a false alarm is silent up to
+    there. Where this is empty, up to what was counting when the case ended."""

@@ -48,6 +48,8 @@ class Hit(Row, frozen=True):
     """Of both."""
     amount_minor: int
     """In EUR: the money that it is about; 0 where it is about none, or the value says."""
+    cause: str
+    """What it is true of, where another is not the same; see `domain/strength.py`."""
     since: datetime
     """Where the window began, that instant included."""
     inputs: Mapping[str, Any]
@@ -70,9 +72,13 @@ class Finding(NamedTuple):
     """Which part of the subject it is about, where one part's hit must not hide another's."""
     amount_minor: int = 0
     """In EUR: the money that it is about, where the value does not say."""
+    cause: str = ""
+    """What it is true of, where a false alarm about one must not silence another."""
 
 
-CheckFunction = Callable[[Any, Any, int, Rule, Rules], Finding | None]
+Found = Finding | tuple[Finding, ...] | None
+"""Where it is true of several causes, the one to be told of comes first."""
+CheckFunction = Callable[[Any, Any, int, Rule, Rules], Found]
 """The state after the signal, the signal, now, the rule, all rules."""
 
 
@@ -132,11 +138,12 @@ class Judge:
                 continue
             if active and not check.ends and _is_known(active, check.code, rule.mode, check.worst):
                 continue  # whatever it found would not be recorded
-            finding = check.function(after, signal, now_us, rule, rules)
-            if finding is None:
+            found = check.function(after, signal, now_us, rule, rules)
+            if not found:
                 if check.ends:
                     active = tuple([one for one in active if one.indicator != check.code])
                 continue
+            finding = found if isinstance(found, Finding) else _first(found, active, check, rule)
             if _is_known(active, check.code, rule.mode, finding.severity, finding.about):
                 continue
             if active and _is_silent(active, check.code, rule.mode, finding):
@@ -187,6 +194,14 @@ def _is_silent(active: tuple[Active, ...], code: str, mode: str, found: Finding)
     return False
 
 
+def _first(
+    found: tuple[Finding, ...], active: tuple[Active, ...], check: _Prepared, rule: Rule
+) -> Finding:
+    """The first that is not silent, if any is not."""
+    loud = (one for one in found if not _is_silent(active, check.code, rule.mode, one))
+    return next(loud, found[0])
+
+
 def _strength(code: str, found: Finding) -> Strength:
     return Strength(
         indicator=code,
@@ -194,6 +209,7 @@ def _strength(code: str, found: Finding) -> Strength:
         unit=found.unit,
         value=min(found.value, _BIGINT_MAX),
         amount_minor=min(found.amount_minor, _BIGINT_MAX),
+        cause=found.cause,
     )
 
 
@@ -225,12 +241,14 @@ def _with(
         value=strength.value,
         amount_minor=strength.amount_minor,
         covered=covered,
+        cause=strength.cause,
     )
     return (*others, added)
 
 
 def _cleared(one: Active, signal: Cleared) -> Active:
-    """What it is after a false alarm: a hit that is stronger than the case knew of still counts."""
+    """What it is after a false alarm: a hit that is stronger than the case knew of, or of another
+    cause, still counts."""
     if one.mode != LIVE or one.indicator not in signal.indicators:
         return one
     own = Strength(
@@ -239,13 +257,13 @@ def _cleared(one: Active, signal: Cleared) -> Active:
         unit=one.unit,
         value=one.value,
         amount_minor=one.amount_minor,
+        cause=one.cause,
     )
     covered = [known for known in signal.covered if known.indicator == one.indicator]
     if covered and not is_covered(own, covered):
         return one
-    # A case about all of staff says nothing of how strong each person's hits were.
-    told = [own] if one.about or not covered else covered
-    return msgspec.structs.replace(one, counts=False, covered=covering(one.covered, told))
+    told = covering(one.covered, covered or [own])
+    return msgspec.structs.replace(one, counts=False, covered=told)
 
 
 def _hit(
@@ -264,6 +282,7 @@ def _hit(
         threshold=min(found.threshold, _BIGINT_MAX),
         unit=found.unit,
         amount_minor=min(found.amount_minor, _BIGINT_MAX),
+        cause=found.cause,
         since=instant(max(found.since_us, 0)),
         inputs=found.inputs,
         sentence=found.sentence,

@@ -50,6 +50,7 @@ CREATE TABLE hits (
     threshold       bigint      NOT NULL,
     unit            text        NOT NULL,               -- of both
     amount_minor    bigint      NOT NULL,               -- in EUR: the money that it is about
+    cause           text        NOT NULL,               -- what it is true of, or empty
     since           timestamptz NOT NULL,               -- where the window began
     inputs          jsonb       NOT NULL,
     sentence        text        NOT NULL,

@@ -47,6 +47,8 @@ class Active(msgspec.Struct, frozen=True, array_like=True):
     amount_minor: int = 0
     covered: Covered = ()
     """How strong the false alarms were that it, or the hits that it took the place of, ended as."""
+    cause: str = ""
+    """What it was true of; see `domain/strength.py`."""
 
 
 class State(Kept, frozen=True, array_like=True):

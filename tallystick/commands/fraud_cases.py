@@ -60,10 +60,12 @@ class FraudCaseCommands:
 
     # --- taking up ------------------------------------------------------------------------------
 
-    def take_up(self, hit: IndicatorHit, *, after_number: int, amount_minor: int = 0) -> FraudCase:
+    def take_up(
+        self, hit: IndicatorHit, *, after_number: int, amount_minor: int = 0, cause: str = ""
+    ) -> FraudCase:
         """Add a hit to the subject's open case, or open the next one; a hit is taken up once.
 
-        `amount_minor`: the money that the hit is about, in EUR.
+        `amount_minor`, `cause`: the money that the hit is about, in EUR, and what it is true of.
         `after_number`: the latest case of the subject that is known of, 0 where none is. Cases
         that nobody told of yet are found by walking on; one that took the hit up before, by
         walking back as far as there can be one.
@@ -77,7 +79,9 @@ class FraudCaseCommands:
             stream = case_stream(hit.subject, number)
 
             def decide(case: FraudCase | None, number: int = number) -> LedgerEvent | None:
-                return take_up_hit(case, command, number=number, hit=hit, amount_minor=amount_minor)
+                return take_up_hit(
+                    case, command, number=number, hit=hit, amount_minor=amount_minor, cause=cause
+                )
 
             try:
                 return change_stream(self._handling, stream, project_case, command, decide)

@@ -154,7 +154,7 @@ def _closed(at: datetime, hit: Hit, decision: str) -> LedgerEvent:
         subject=hit.subject,
         indicators=(hit.indicator,),
         opened_at=hit.at,
-        covered=(strength_of(indicator_hit(hit), hit.amount_minor),),
+        covered=(strength_of(indicator_hit(hit), hit.amount_minor, hit.cause),),
     )
 
 

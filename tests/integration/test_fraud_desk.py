@@ -18,6 +18,7 @@ import pytest
 from api.services import Services
 from domain.assessment import INDICATORS_ACTOR
 from domain.attempts import reference
+from domain.fraud_case import case_stream
 from domain.money import Money
 from domain.outcomes import DeclineCode, Evidence, Outcome, Source
 from domain.player import Verification
@@ -209,6 +210,31 @@ def test_after_a_false_alarm_only_a_larger_payout_of_the_same_kind_waits(
     assert customer.asks(10_001)["status"] == "under_review"
     at_the_desk(api, desk)
     assert cases_of(api, subject) == [(1, "closed"), (2, "open")]
+
+
+def test_after_a_false_alarm_about_one_target_a_change_and_another_target_are_looked_at(
+    api: Api, desk: FraudDesk
+) -> None:
+    customer = Customer(api)
+    subject = f"player:{customer.id}"
+    api.fund(customer.id, 100_000, instrument=None)
+    customer.plays(100_000)
+    own, other = token(), token()
+    assert customer.asks(10_000, instrument=own)["high"] == ["new_payout_target"]
+    false_alarm(api, desk, subject)
+    assert customer.asks(9_000, instrument=own)["status"] == "queued"
+
+    for credential in ("password", "email"):
+        changes = f"/v1/players/{customer.id}/credential-changes"
+        api.post(changes, {"credential": credential}).raise_for_status()
+    payout = customer.asks(8_000, instrument=other)
+    assert (payout["status"], payout["high"]) == ("under_review", ["new_payout_target"])
+    at_the_desk(api, desk)
+    assert cases_of(api, subject) == [(1, "closed"), (2, "open")]
+    close_by_two(api, case_stream(subject, 2))
+    followed(api.settings)
+    waiting = customer.asks(7_000, instrument=own)
+    assert (waiting["status"], waiting["high"]) == ("under_review", ["new_payout_target"])
 
 
 def test_what_is_of_medium_severity_is_in_no_case(api: Api, desk: FraudDesk) -> None:

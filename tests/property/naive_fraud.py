@@ -26,9 +26,11 @@ from tests.property.naive_fraud_past import (
     day_of,
     excluded,
     gross_of_newest_month,
+    instant,
     microseconds,
     month_of,
     net_changes,
+    newest_month,
     payers_with,
     players_at,
     standing,
@@ -69,6 +71,7 @@ class NaiveHit(NamedTuple):
     value: int
     unit: str
     amount: int
+    cause: str
 
 
 class NaiveAssessment(NamedTuple):
@@ -90,6 +93,9 @@ class Found(NamedTuple):
     """The money that it is about, in EUR, where the value does not say."""
     about: str = ""
     """Of staff: the person, whose hit does not hide another's."""
+    cause: str = ""
+    """What it is true of: a false alarm about one says nothing of another. Where it is true of
+    several, the first that is not silent is told of."""
 
 
 @dataclass
@@ -105,8 +111,9 @@ class Active:
 
 
 def no_stronger(found: Found | NaiveHit, known: Iterable[e.Strength]) -> bool:
-    """Whether there was a worse one, a larger one and one of more money, in the same unit."""
-    alike = [one for one in known if (one.indicator, one.unit) == (found.indicator, found.unit)]
+    """Whether there was a worse one, a larger one and one of more money, of the same."""
+    of = (found.indicator, found.unit, found.cause)
+    alike = [one for one in known if (one.indicator, one.unit, one.cause) == of]
     values = [one.value for one in alike]
     return bool(
         alike
@@ -153,7 +160,10 @@ class NaiveFraud:
         known = self.active.setdefault(subject, [])
         known[:] = [one for one in known if now < one.until]
         self._end(known, event)
+        told: set[str] = set()
         for found in self._found(subject, now, event):
+            if found.indicator in told:
+                continue
             mode = self._mode(found.indicator)
             if mode == "off":
                 continue
@@ -168,6 +178,7 @@ class NaiveFraud:
             if any(
                 one.counts and RANK[one.hit.severity] >= RANK[found.severity] for one in earlier
             ):
+                told.add(found.indicator)
                 continue
             if silent:
                 covered = no_stronger(found, silent)
@@ -185,7 +196,9 @@ class NaiveFraud:
                 found.value,
                 found.unit,
                 found.amount,
+                found.cause,
             )
+            told.add(found.indicator)
             until = now + BY_CODE[found.indicator].active_seconds * SECOND
             known[:] = [one for one in known if one not in earlier]
             known.append(Active(hit, found.about, until, silent=silent))
@@ -217,9 +230,10 @@ class NaiveFraud:
             unit=one.hit.unit,
             value=one.hit.value,
             amount_minor=one.hit.amount,
+            cause=one.hit.cause,
         )
         one.counts = False
-        one.silent += told if told and not one.about else (own,)
+        one.silent += told or (own,)
 
     def _assessment(self, event: Any, subjects: Sequence[str]) -> NaiveAssessment | None:
         if not asks_for_payout(event):
@@ -342,7 +356,8 @@ class NaiveFraud:
         if standing(past).country == "DE":
             gross = self._total(gross_of_newest_month(past, now), "EUR")
             if gross > self._at("limit_breach", "month_de_minor"):
-                yield Found("limit_breach", "critical", gross, "minor")
+                month = newest_month(past, now)
+                yield Found("limit_breach", "critical", gross, "minor", cause=month)
         if excluded(past, now):
             yield Found("excluded_deposit", "critical", 1, amount=amount_eur)
 
@@ -390,10 +405,11 @@ class NaiveFraud:
             countries |= {event.origin.address_country or "", event.origin.instrument_country or ""}
         countries.discard("")
         amount = self._total([event.amount], "EUR")
-        if countries & LISTED:
-            yield Found("geo_conflict", "high", len(countries & LISTED), amount=amount)
+        listed, cause = countries & LISTED, ", ".join(sorted(countries & LISTED or countries))
+        if listed:
+            yield Found("geo_conflict", "high", len(listed), amount=amount, cause=cause)
         elif len(countries) >= self._at("geo_conflict", "countries"):
-            yield Found("geo_conflict", "medium", len(countries), amount=amount)
+            yield Found("geo_conflict", "medium", len(countries), amount=amount, cause=cause)
 
     def _player_is_refused(
         self, past: list[Fact], now: int, event: e.DepositBlocked
@@ -403,7 +419,8 @@ class NaiveFraud:
         if event.reason == "limit_exceeded":
             yield Found("limit_breach", "critical", 1, amount=amount)
         elif standing(past).country == "DE" and gross > self._at("limit_breach", "month_de_minor"):
-            yield Found("limit_breach", "critical", gross, "minor")
+            month = newest_month(past, now)
+            yield Found("limit_breach", "critical", gross, "minor", cause=month)
         if event.reason == "player_excluded":
             yield Found("excluded_deposit", "critical", 1, amount=amount)
 
@@ -461,14 +478,22 @@ class NaiveFraud:
         names = {leg.instrument for leg in event.legs} - {None}
         paid_in = {d.instrument for d in within(past, e.DepositCompleted)}
         young = now - self._at("new_payout_target", "age_seconds") * SECOND
-        first = [min(at for at, used in uses(past) if used == n) for n in names - paid_in]
-        changes = [at for at, event in past if isinstance(event, e.CredentialsChanged)]
+        since = [
+            (min(at for at, used in uses(past) if used == name), name) for name in names - paid_in
+        ]
+        since = sorted((one for one in since if one[0] >= young), key=lambda one: (-one[0], one[1]))
+        changes = [fact for fact in past if isinstance(fact.event, e.CredentialsChanged)]
         recent = now - self._at("new_payout_target", "credential_seconds") * SECOND
         amount = self._total([event.amount], "EUR")
-        since = [at for at in first if at >= young] + [at for at in changes[-1:] if at >= recent]
-        if since:
-            age = (now - max(since)) // SECOND
-            yield Found("new_payout_target", "high", age, "seconds", amount)
+        since += [
+            (at, f"{change.credential} at {instant(at).isoformat()}")
+            for at, change in changes[-1:]
+            if at >= recent
+        ]
+        for age, cause in sorted(
+            [((now - at) // SECOND, cause) for at, cause in since], key=lambda one: one[0]
+        ):
+            yield Found("new_payout_target", "high", age, "seconds", amount, cause=cause)
 
         yield from self._dormant_wake(past[:-1], now, amount)
 
@@ -586,6 +611,7 @@ class NaiveFraud:
                     "critical" if severity == "critical" else "medium",
                     floor(Fraction(disputes * 10_000, settled or 1)),
                     "basis_points",
+                    cause=f"{instant(now):%Y-%m}",
                 )
                 return
 
@@ -608,4 +634,4 @@ class NaiveFraud:
         # Nearest rank: the least of them that at least this share is not above.
         nearest = next(n for k, n in enumerate(others, 1) if k >= share * len(others))
         if mine > nearest:
-            yield Found("refund_abuse", "high", mine, about=person)
+            yield Found("refund_abuse", "high", mine, about=person, cause=person)

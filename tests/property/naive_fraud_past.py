@@ -167,16 +167,23 @@ def gross_of_newest_month(past: Iterable[Fact], now: int) -> list[Money]:
 
     Nothing, if that is before the month that yesterday was in: then it is over everywhere.
     """
-    changes: list[tuple[str, Money]] = []
+    newest = newest_month(past, now)
+    return [money for month, money in _months(past) if month == newest]
+
+
+def newest_month(past: Iterable[Fact], now: int) -> str:
+    """That yesterday was in, or a later one that anything is known of."""
+    yesterday = instant(now) - timedelta(days=1)
+    over = f"{yesterday.year:04}-{yesterday.month:02}"
+    return max([over, *(month for month, _ in _months(past))])
+
+
+def _months(past: Iterable[Fact]) -> Iterator[tuple[str, Money]]:
     for _, event in past:
         for count in getattr(event, "counts", ()):
             parts = count.counter.split(":", 3)
             if parts[0] == "limit" and is_month(parts[3]):
-                changes.append((parts[3], Money(count.change, parts[2])))
-    yesterday = instant(now) - timedelta(days=1)
-    over = f"{yesterday.year:04}-{yesterday.month:02}"
-    newest = max((month for month, _ in changes if month >= over), default="")
-    return [money for month, money in changes if month == newest]
+                yield parts[3], Money(count.change, parts[2])
 
 
 def net_changes(event: Any, player: str, instrument: str) -> Iterator[tuple[str, int]]:

@@ -118,6 +118,7 @@ def as_naive(hit: Hit) -> NaiveHit:
         hit.value,
         hit.unit,
         hit.amount_minor,
+        hit.cause,
     )
 
 
@@ -197,6 +198,7 @@ def false_alarm(hit: Hit, at: datetime, random: Random) -> FraudCaseClosed:
         unit=hit.unit,
         value=max(0, hit.value + random.choice((0, 0, 1, -1, hit.value))),
         amount_minor=max(0, hit.amount_minor + random.choice((0, 0, 1, -1, hit.amount_minor))),
+        cause=random.choice((hit.cause, hit.cause, hit.cause, "another")),
     )
     return FraudCaseClosed(
         originator_id=UUID(int=hit.position),

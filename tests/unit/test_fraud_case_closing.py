@@ -281,7 +281,7 @@ def test_a_closed_case_says_how_strong_its_hits_were_at_most() -> None:
     assert isinstance(closed, FraudCaseClosed)
     assert [
         (one.indicator, one.severity, one.value, one.amount_minor) for one in closed.covered
-    ] == [("name_mismatch", "high", 41, 0), ("structuring", "critical", 5, 90_000)]
+    ] == [("structuring", "critical", 5, 90_000), ("name_mismatch", "high", 41, 0)]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def _dispute_load(
                 },
                 f"{disputes} disputes against {settled} settled deposits in {state.month}:"
                 f" {_percent(share)} (at least {_percent(threshold)}).",
+                cause=state.month,
             )
     return None
 
@@ -90,6 +91,7 @@ def _refund_abuse(
         f" (at least {threshold}); of {others.total()} other days of staff with refunds,"
         f" {percent} % had {usual} or fewer.",
         about=signal.operator,
+        cause=signal.operator,
     )
 
 

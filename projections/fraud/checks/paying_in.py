@@ -132,6 +132,7 @@ def _german_limit_breach(
         f"Deposits of {month} {'would have come' if refused else 'come'} "
         f"to {format_minor(gross_minor, EUR)} with this one "
         f"(more than {format_minor(threshold_minor, EUR)}), by a player in DE.",
+        cause=month,
     )
 
 
@@ -294,6 +295,7 @@ def _geo_conflict(
         | {"deposit": format_minor(signal.amount, signal.currency)},
         f"{places[0].upper()}{places[1:]}{warning}.",
         amount_minor=rules.minor(signal.amount, signal.currency, EUR),
+        cause=", ".join(listed or sorted(countries)),
     )
 
 

@@ -8,7 +8,7 @@ from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, in_words, sums
 from projections.fraud.judging import Check, Finding
 from projections.fraud.rules import Rule, Rules
-from projections.fraud.signals import PayoutAsked
+from projections.fraud.signals import PayoutAsked, instant
 from projections.fraud.states import PlayerState, Used
 from projections.fraud.windows import DAY_US
 
@@ -79,58 +79,61 @@ def _low_turnover(
 
 def _new_payout_target(
     state: PlayerState, signal: PayoutAsked, now_us: int, rule: Rule, rules: Rules
-) -> Finding | None:
-    age_us = rule.at["age_seconds"] * _SECOND_US
-    credential_us = rule.at["credential_seconds"] * _SECOND_US
+) -> tuple[Finding, ...]:
+    """Of each new target, and of the change of credentials: what is newest first."""
     amount_minor = rules.minor(signal.amount, signal.currency, EUR)
-    newest = _newest_target(state, signal)
-    if newest is not None and newest.first_us < now_us - age_us:
-        newest = None
-    changed_us = state.credential_us
-    if changed_us < now_us - credential_us:
-        changed_us = 0
-    if newest is not None and newest.first_us >= changed_us:
-        since = _ago(now_us - newest.first_us)
-        return Finding(
+    payout = format_minor(signal.amount, signal.currency)
+    age_us = rule.at["age_seconds"] * _SECOND_US
+    found = [
+        Finding(
             Severity.HIGH,
-            (now_us - newest.first_us) // _SECOND_US,
+            (now_us - target.first_us) // _SECOND_US,
             rule.at["age_seconds"],
             Unit.SECONDS.value,
             now_us - age_us,
             {
-                "payout": format_minor(signal.amount, signal.currency),
-                "instrument": newest.instrument,
-                "first_used": f"{since} before",
+                "payout": payout,
+                "instrument": target.instrument,
+                "first_used": f"{_ago(now_us - target.first_us)} before",
             },
             "A payout is asked for to an instrument that has never paid in "
-            f"and was first used {since} before.",
+            f"and was first used {_ago(now_us - target.first_us)} before.",
             amount_minor=amount_minor,
+            cause=target.instrument,
         )
-    if not changed_us:
-        return None
-    since, credential = _ago(now_us - state.credential_us), state.credential.replace("_", " ")
-    return Finding(
-        Severity.HIGH,
-        (now_us - state.credential_us) // _SECOND_US,
-        rule.at["credential_seconds"],
-        Unit.SECONDS.value,
-        now_us - credential_us,
-        {
-            "payout": format_minor(signal.amount, signal.currency),
-            "credential": state.credential,
-            "changed": f"{since} before",
-        },
-        f"A payout is asked for {since} after the player's {credential} was changed.",
-        amount_minor=amount_minor,
-    )
+        for target in _unpaid(state, signal)
+        if target.first_us >= now_us - age_us
+    ]
+    credential_us = rule.at["credential_seconds"] * _SECOND_US
+    changed_us = state.credential_us
+    if changed_us and changed_us >= now_us - credential_us:
+        since, credential = _ago(now_us - changed_us), state.credential.replace("_", " ")
+        change = Finding(
+            Severity.HIGH,
+            (now_us - changed_us) // _SECOND_US,
+            rule.at["credential_seconds"],
+            Unit.SECONDS.value,
+            now_us - credential_us,
+            {
+                "payout": payout,
+                "credential": state.credential,
+                "changed": f"{since} before",
+            },
+            f"A payout is asked for {since} after the player's {credential} was changed.",
+            amount_minor=amount_minor,
+            cause=f"{state.credential} at {instant(changed_us).isoformat()}",
+        )
+        found.append(change)
+        found.sort(key=lambda one: one.value)  # of those as new, targets come first
+    return tuple(found)
 
 
-def _newest_target(state: PlayerState, signal: PayoutAsked) -> Used | None:
-    """Of where the payout goes, what was first used last, unless it has paid in."""
+def _unpaid(state: PlayerState, signal: PayoutAsked) -> list[Used]:
+    """Where the payout goes that has never paid in: what was first used last comes first."""
     targets = [
         one for one in state.instruments if not one.settled and one.instrument in signal.instruments
     ]
-    return max(targets, key=lambda one: one.first_us, default=None)
+    return sorted(targets, key=lambda one: (-one.first_us, one.instrument))
 
 
 def _ago(gap_us: int) -> str:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from domain.events import Strength
 from domain.indicators.catalogue import BY_CODE
-from domain.strength import covering, is_covered
+from domain.strength import COVERED_MAX, covering, is_covered
 from projections.fraud.judging import weighed
 from projections.fraud.signals import Cleared, Declined, Disputed, HolderChecked, RefundAsked
 from tests.fraud_signals import (
@@ -18,8 +19,10 @@ from tests.fraud_signals import (
     asked,
     attempted,
     cleared,
+    counted,
     credential,
     judged,
+    known,
     refund,
     rules,
     settled,
@@ -102,6 +105,8 @@ def test_a_weaker_hit_of_a_case_covers_as_much_as_its_strongest() -> None:
 
 def test_a_payout_of_more_to_a_target_as_new_speaks_again() -> None:
     found = judged(
+        attempted(),
+        settled(10_000),
         credential(),
         asked(10_000, at=10),
         cleared("new_payout_target", at=20),
@@ -125,6 +130,88 @@ def test_a_changed_credential_is_not_hidden_by_an_older_target() -> None:
     )
     assert [hit.value for hit in found.hits] == [7_200, 60]
     assert "password was changed" in found.hits[-1].sentence
+
+
+def test_a_false_alarm_about_one_target_says_nothing_of_another_or_of_a_later_change() -> None:
+    found = judged(
+        taken("iban-own"),
+        asked(500_000, instrument="iban-own", at=5 * MINUTE),
+        cleared("new_payout_target", at=10 * MINUTE),
+        asked(490_000, instrument="iban-own", at=20 * MINUTE),
+        credential("password", at=2 * HOUR),
+        credential("email", at=2 * HOUR + MINUTE),
+        taken("iban-other", at=3 * HOUR),
+        asked(490_000, instrument="iban-other", at=3 * HOUR + 6 * MINUTE),
+        cleared("new_payout_target", at=4 * HOUR),
+        asked(10_000, instrument="iban-other", at=5 * HOUR),
+        rules=rules("new_payout_target"),
+    )
+    assert [(hit.position, hit.inputs.get("instrument", "email")) for hit in found.hits] == [
+        (2, "iban-own"),
+        (8, "iban-other"),
+        (10, "email"),
+    ]
+    assert [one.counts for one in found.state.active] == [True]
+
+
+def test_of_a_payout_to_two_new_targets_what_was_looked_at_does_not_hide_the_other() -> None:
+    payout = msgspec.structs.replace(asked(10_000), instruments=("iban-own", "iban-other"))
+    found = judged(
+        taken("iban-other"),
+        taken("iban-own", at=MINUTE),
+        asked(10_000, instrument="iban-own", at=2 * MINUTE),
+        cleared("new_payout_target", at=3 * MINUTE),
+        msgspec.structs.replace(payout, at_us=payout.at_us + 4 * MINUTE),
+        rules=rules("new_payout_target"),
+    )
+    assert [hit.inputs["instrument"] for hit in found.hits] == ["iban-own", "iban-other"]
+
+
+def test_a_hit_on_another_target_that_no_case_knew_of_goes_on_counting() -> None:
+    about = strength(60, 500_000, indicator="new_payout_target", unit="seconds", cause="iban-own")
+    found = judged(
+        taken("iban-other"),
+        asked(10_000, instrument="iban-other", at=HOUR),
+        cleared("new_payout_target", at=2 * HOUR, covered=(about,)),
+        rules=rules("new_payout_target"),
+    )
+    assert [one.counts for one in found.state.active] == [True]
+
+
+def test_another_listed_country_speaks_again_for_no_more_money() -> None:
+    found = judged(
+        attempted(5_000, card="IR"),
+        cleared("geo_conflict"),
+        attempted(5_000, card="KP", at=1),
+        cleared("geo_conflict", at=2),
+        attempted(5_000, card="IR", at=3),
+        attempted(5_000, card="KP", at=4),
+        rules=rules("geo_conflict"),
+    )
+    assert [hit.inputs["card"] for hit in found.hits] == ["IR", "KP"]
+
+
+def test_deposits_of_another_month_speak_again() -> None:
+    """By a player in Germany, for as much as in the month before."""
+    told = judged(
+        known(country="DE"),
+        counted(150_000),
+        attempted(),
+        cleared("limit_breach"),
+        attempted(),
+        counted(150_000, month="2026-04"),
+        attempted(),
+        rules=rules("limit_breach"),
+    )
+    assert [hit.inputs["month"] for hit in told.hits] == ["2026-03", "2026-04"]
+
+
+def test_disputes_of_another_month_of_a_provider_speak_again() -> None:
+    told = Subjects(rules("dispute_load", disputes=1))
+    told.tell(Disputed, "provider:bank", 0)
+    told.tell(Cleared, "provider:bank", 1, indicators=("dispute_load",))
+    told.tell(Disputed, "provider:bank", 29 * DAY + 23 * HOUR)
+    assert [hit.inputs["month"] for hit in told.hits] == ["2026-03", "2026-04"]
 
 
 def test_declines_of_a_day_are_not_hidden_by_those_of_the_month_before() -> None:
@@ -181,7 +268,10 @@ def test_what_one_of_staff_did_says_nothing_of_how_much_another_may() -> None:
     for name, times in (("ann", 5), ("ben", 20)):
         for _ in range(times):
             told.tell(RefundAsked, "operators:all", today, operator=name)
-    covered = (strength(indicator="refund_abuse", value=20, amount=0),)
+    covered = tuple(
+        strength(times, 0, indicator="refund_abuse", cause=name)
+        for name, times in (("ann", 5), ("ben", 20))
+    )
     told.tell(Cleared, "operators:all", today, indicators=("refund_abuse",), covered=covered)
     told.tell(RefundAsked, "operators:all", today, operator="ann")
     assert [hit.value for hit in told.hits] == [5, 5, 6]
@@ -214,6 +304,7 @@ def test_other_patterns_of_the_player_are_not_silent() -> None:
         ({"severity": "critical", "value": 1, "amount_minor": 0}, False),
         ({"unit": "percent", "value": 1, "amount_minor": 0}, False),
         ({"indicator": "velocity"}, False),
+        ({"cause": "another"}, False),
     ],
 )
 def test_a_hit_is_covered_if_it_is_in_no_respect_stronger(
@@ -233,3 +324,6 @@ def test_what_covers_several_covers_each_and_is_of_bounded_size() -> None:
     assert all(is_covered(one, together) for one in many)
     assert len(together) == 2 * len(BY_CODE)
     assert covering(together, many) == together
+    causes = [strength(cause=str(number)) for number in range(COVERED_MAX + 1)]
+    assert covering((), causes) == tuple(causes[1:])
+    assert covering(tuple(causes[1:]), causes[1:2]) == (*causes[2:], causes[1])
