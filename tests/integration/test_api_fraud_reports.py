@@ -16,7 +16,7 @@ from replay.jobs import ExportJobs
 from tallystick.config import Settings
 from tallystick.eventstore import database
 from tallystick.eventstore.database import Role
-from tests.integration.api_server import Api
+from tests.integration.api_server import Api, said
 from tests.integration.fraud_api import BY_ROLE, case_of, code, fraud_api, head, structured, until
 
 NARRATIVE = "Four parts of one sum <paid in> & out again; „why“ nobody could say."
@@ -153,7 +153,7 @@ def test_reports_of_the_past_are_as_they_were(api: Api, case: dict[str, Any]) ->
         ({"narrative": "x" * 20_001}, (422, "request_invalid")),
         ({"narrative": "card 4242 4242 4242 4242"}, (422, "request_invalid")),
         ({"narrative": "a\u202eb"}, (422, "request_invalid")),
-        ({"transactions": [str(uuid4())]}, (404, "transaction_not_found")),
+        ({"transactions": [str(UUID(int=7))]}, (404, "transaction_not_found")),
         ({"status": "filed"}, (422, "request_invalid")),
     ],
 )
@@ -162,7 +162,7 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     answer = draft(api, case, [], **changes)
     assert code(answer) == expected
-    assert "4242" not in answer.text
+    assert "4242" not in said(answer)
 
 
 def test_what_is_no_report_is_not_found(api: Api, case: dict[str, Any]) -> None:
