@@ -118,3 +118,6 @@ class Indicator:
     """Where it comes from, and its defaults."""
     less_is_worse: bool = False
     """The value of a hit says more, the smaller it is."""
+    money: str = ""
+    """What `amount_minor` of a hit is, where its value does not say: of more of it the same hits
+    again after a false alarm. Empty: nothing."""

@@ -98,6 +98,7 @@ DUTIES: Final = (
         advice="Make sure that nothing was credited, and talk to the player about their limits. A"
         " limit that is run into again and again is a sign of harm.",
         source="GlüStV 2021 (Germany), § 6c: 1,000 euro a month over all operators.",
+        money="the deposit that was refused",
     ),
     Indicator(
         number=4,
@@ -117,5 +118,6 @@ DUTIES: Final = (
         " offer help.",
         source="Gambling Commission, social responsibility code provision 3.5.3; GlüStV 2021"
         " (Germany), §§ 8 to 8d.",
+        money="the deposit",
     ),
 )

@@ -78,6 +78,7 @@ LAUNDERING: Final = (
         source="APG and FATF, Vulnerabilities of Casinos and Gaming Sector (2009), on structuring."
         " The first threshold is that of due diligence (article 11 (d) of Directive (EU)"
         " 2015/849), the others are usual ones.",
+        money="the deposits together",
     ),
     Indicator(
         number=6,
@@ -124,6 +125,7 @@ LAUNDERING: Final = (
         " the player's. Until then, keep the payout waiting.",
         source="MONEYVAL, The use of online gambling for money laundering (2013), on deposits paid"
         " out without play. The numbers are ours.",
+        money="the payouts together",
     ),
     Indicator(
         number=7,
@@ -153,6 +155,7 @@ LAUNDERING: Final = (
         source="MONEYVAL, The use of online gambling for money laundering (2013). To ask for one"
         " turn of the deposit is common practice.",
         less_is_worse=True,
+        money="the payout",
     ),
     Indicator(
         number=8,

@@ -79,6 +79,7 @@ REVERSALS: Final = (
         " recognises.",
         source="The warning is that of Visa's Dispute Monitoring Program (0.9 %), the critical"
         " share that of Mastercard's Excessive Chargeback Program (1.5 %).",
+        money="the player's dispute",
     ),
     Indicator(
         number=22,

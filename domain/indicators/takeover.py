@@ -56,6 +56,7 @@ TAKEOVER: Final = (
         " request is theirs.",
         source="Common practice against takeovers of accounts. The numbers are ours.",
         less_is_worse=True,
+        money="the payout",
     ),
     Indicator(
         number=17,
@@ -204,5 +205,6 @@ TAKEOVER: Final = (
         " such conflicts are holidays.",
         source="FATF, High-Risk Jurisdictions subject to a Call for Action: Iran, Myanmar and North"
         " Korea.",
+        money="the deposit",
     ),
 )

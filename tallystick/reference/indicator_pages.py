@@ -90,10 +90,13 @@ def indicators_table() -> str:
             ", ".join(one.severities),
             one.effect.replace("_", " "),
             duration(one.active_seconds),
+            one.money,
         ]
         for one in INDICATORS
     ]
-    return table(["#", "indicator", "code", "about", "severity", "effect", "counts for"], rows)
+    return table(
+        ["#", "indicator", "code", "about", "severity", "effect", "counts for", "money"], rows
+    )
 
 
 def page(indicator: Indicator) -> str:
@@ -172,6 +175,10 @@ def _follows(indicator: Indicator) -> list[str]:
     exempt = [_IN_NO_PAYOUT[one] for one in indicator.subjects if one in _IN_NO_PAYOUT]
     if exempt and indicator.effect.weighs:
         said.append(f"A hit about {_joined(exempt)} weighs in the score of no payout.")
+    if indicator.money:
+        said.append(
+            f"A hit says by its amount, in EUR, how much money it is about: {indicator.money}."
+        )
     said.append(
         f"A hit counts for {duration(indicator.active_seconds)}. Until then the same is not"
         " recorded again" + (", unless it gets worse." if len(indicator.severities) > 1 else ".")

@@ -8,6 +8,7 @@ from domain.indicators.declaring import Indicator, Unit
 from domain.money import exponent
 from projections.fraud.checks.registry import CHECKS
 from projections.fraud.states import STATES
+from tallystick.reference.indicator_samples import sample_hits
 
 each = pytest.mark.parametrize("indicator", INDICATORS, ids=lambda one: one.code)
 
@@ -44,6 +45,12 @@ def test_an_indicator_is_looked_for_about_every_subject_that_it_names(
 ) -> None:
     looked_at = {check.state for check in CHECKS if check.indicator == indicator.code}
     assert looked_at == {STATES[subject] for subject in indicator.subjects}
+
+
+@each
+def test_what_money_hits_are_about_is_declared(indicator: Indicator) -> None:
+    hits = [hit for hit in sample_hits(indicator.code) if hit.unit != Unit.MINOR]
+    assert any(hit.amount_minor for hit in hits) == bool(indicator.money and hits)
 
 
 @each
