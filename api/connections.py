@@ -8,8 +8,10 @@ let in for the sake of probes; anything else that comes over them is turned away
 
 import asyncio
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 from typing import Final, Protocol
 
@@ -53,6 +55,18 @@ class Client(Protocol):
     def look(self, now: float) -> None:
         """Go, if something has taken too long."""
 
+    def give_up(self) -> None:
+        """Go, whatever state it is in."""
+
+
+def _of_one(client: Client, act: Callable[[], None]) -> None:
+    """What goes wrong with a connection ends that one, and keeps nothing from the others."""
+    try:
+        act()
+    except Exception:  # noqa: BLE001
+        _log.exception("http.connection_failed")
+        client.give_up()
+
 
 class _Places:
     """Places for connections; those in which nothing is under way are known, oldest first."""
@@ -65,7 +79,8 @@ class _Places:
     def has_room(self) -> bool:
         """Whether there is a place, after the longest waiting has been sent away if need be."""
         if len(self._taken) >= self._max and self._waiting:
-            next(iter(self._waiting)).make_room()
+            longest = next(iter(self._waiting))
+            _of_one(longest, longest.make_room)
         return len(self._taken) < self._max
 
     def take(self, client: Client) -> None:
@@ -162,15 +177,17 @@ class Connections:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """End what has taken too long, and tell what was refused."""
-        now = loop.time()
-        for client in tuple(self._open):
-            client.look(now)
-        for code, times in self._refused.items():
-            _log.warning("http.refused", code=code, times=times)
-        self._refused.clear()
-        self._looking = bool(self._open)
-        if self._looking:
-            loop.call_later(LOOK_SECONDS, self._look, loop)
+        try:
+            now = loop.time()
+            for client in tuple(self._open):
+                _of_one(client, partial(client.look, now))
+            for code, times in self._refused.items():
+                _log.warning("http.refused", code=code, times=times)
+            self._refused.clear()
+        finally:
+            self._looking = bool(self._open)
+            if self._looking:
+                loop.call_later(LOOK_SECONDS, self._look, loop)
 
 
 def address_of(host: str | None) -> str:

@@ -248,6 +248,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
         self.table.leaves(self)
 
+    def give_up(self) -> None:
+        """Go, whatever state it is in."""
+        self.transport.abort()
+        self.table.leaves(self)
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says where its parser stops."""
         self._refuse(self._fault)
@@ -290,8 +295,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _linger(self) -> None:
         """Let the client read what was written before the connection is closed."""
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        except OSError:  # it has gone, which we had not been told yet
+            self.transport.abort()
         self.flow.holding = False
         self.flow.resume_reading()
         self._closed_by = self.loop.time() + LINGER_SECONDS

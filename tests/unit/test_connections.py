@@ -1,0 +1,149 @@
+"""A server with limits over a small application, and clients that come close to them."""
+
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
+from functools import partial
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from api.connections import Connections, Limits
+from api.observing import Metrics
+from api.protocol import LimitedProtocol
+
+LOOPS = ["asyncio"] if sys.platform == "win32" else ["asyncio", "uvloop"]
+HOST = b" HTTP/1.1\r\nhost: x\r\n"
+BIG_BYTES = 1_000_000
+BUFFER_BYTES = 16_384
+
+
+def run(loop_name: str, test: Coroutine[object, object, None]) -> None:
+    """On one of the loops that there may be: they tell of what happens in another order."""
+    factory = asyncio.new_event_loop
+    if loop_name == "uvloop":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(test, 60))
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers at once, `/whole` when the body has come, and `/wait` when the client has left."""
+    while scope["path"] == "/whole" and (await receive()).get("more_body", False):
+        pass
+    while scope["path"] == "/wait" and (await receive())["type"] != "http.disconnect":
+        pass
+    body = b"x" * BIG_BYTES if scope["path"] == "/big" else b"ok"
+    length = str(len(body)).encode()
+    headers = [(b"content-length", length)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def serving(
+    limits: Limits,
+    kind: type[LimitedProtocol] = LimitedProtocol,
+) -> AsyncIterator[Callable[[bytes], socket.socket]]:
+    """How to connect and send something; what waits to be sent is kept by us, not by the system."""
+
+    class Protocol(kind):  # type: ignore[misc,valid-type]
+        table = Connections(limits, Metrics())
+
+    config = uvicorn.Config(
+        application, log_config=None, ws="none", access_log=False, lifespan="off"
+    )
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    made = partial(Protocol, config=config, server_state=ServerState(), app_state={})
+    server = await asyncio.get_running_loop().create_server(made, sock=listening)
+
+    def connect(sent: bytes) -> socket.socket:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        client.connect(listening.getsockname())
+        client.setblocking(False)
+        client.send(sent)
+        return client
+
+    config.load()
+    try:
+        yield connect
+    finally:
+        server.close()
+
+
+async def received(client: socket.socket, size: int = 65_536) -> bytes:
+    """What comes next; nothing where the other side has closed."""
+    loop = asyncio.get_running_loop()
+    return await asyncio.wait_for(loop.sock_recv(client, size), 10)
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+# --- one connection and the others ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_left", [True, False], ids=["has left", "fails"])
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_whatever_happens_to_a_connection_the_others_keep_their_limits(
+    loop_name: str, has_left: bool
+) -> None:
+    leaving: list[socket.socket] = []
+
+    has_been_looked_at = asyncio.Event()
+
+    class Leaves(LimitedProtocol):
+        """What a client does in the very turn in which it is looked at cannot be known yet."""
+
+        def look(self, now: float) -> None:
+            if leaving and self._whole_by is not None and now >= self._whole_by:
+                reset(leaving.pop())
+                has_been_looked_at.set()
+                if not has_left:
+                    raise RuntimeError("a fault")
+            super().look(now)
+
+    async def test() -> None:
+        limits = Limits(head_seconds=0.3, body_seconds=0.3)
+        async with serving(limits, Leaves) as connect:
+            first = connect(b"POST /" + HOST + b"content-length: 9\r\n\r\nabc")
+            assert b"200 OK" in await received(first)
+            leaving.append(first)
+            await has_been_looked_at.wait()
+            with closing(connect(b"GET / HTTP/1.1\r\n")) as other:
+                assert b"request_too_slow" in await received(other)
+
+    run(loop_name, test())
+
+
+@pytest.mark.parametrize("has_left", [True, False], ids=["has left", "fails"])
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_who_cannot_be_sent_away_keeps_nobody_out(loop_name: str, has_left: bool) -> None:
+    leaving: list[socket.socket] = []
+
+    class Leaves(LimitedProtocol):
+        def make_room(self) -> None:
+            reset(leaving.pop())
+            if not has_left:
+                raise RuntimeError("a fault")
+            super().make_room()
+
+    async def test() -> None:
+        async with serving(Limits(per_address_max=1), Leaves) as connect:
+            leaving.append(connect(b"POST /" + HOST + b"content-length: 9\r\n\r\nabc"))
+            assert b"200 OK" in await received(leaving[0])
+            with closing(connect(b"GET /" + HOST + b"\r\n")) as other:
+                assert b"200 OK" in await received(other)
+
+    run(loop_name, test())
