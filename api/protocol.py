@@ -195,7 +195,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.pipeline or self.transport.is_closing():
             return
-        if not self._unanswered:
+        if not self._answers_another():
             self.table.waits(self)
         if self._held:
             held, self._held = bytes(self._held), bytearray()

@@ -147,3 +147,41 @@ def test_who_cannot_be_sent_away_keeps_nobody_out(loop_name: str, has_left: bool
                 assert b"200 OK" in await received(other)
 
     run(loop_name, test())
+
+
+# --- places -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+@pytest.mark.parametrize("path", [b"/", b"/whole"], ids=["answered before it is whole", "whole"])
+def test_a_request_that_is_not_whole_holds_no_place_behind_one_that_was(
+    loop_name: str, path: bytes
+) -> None:
+    whole = b"POST /whole" + HOST + b"content-length: 2\r\n\r\nhi"
+    part = b"POST " + path + HOST + b"content-length: 1000\r\n\r\nabc"
+
+    async def test() -> None:
+        async with serving(Limits(per_address_max=2)) as connect:
+            holding = [connect(whole + part), connect(whole + whole + part)]
+            for client, answers in zip(holding, (1, 2), strict=True):
+                came = b""
+                while came.count(b"200 OK") < answers:
+                    came += await received(client)
+            with closing(connect(b"GET /" + HOST + b"\r\n")) as other:
+                assert b"200 OK" in await received(other)
+            for client in holding:
+                client.close()
+
+    run(loop_name, test())
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_a_whole_request_behind_another_keeps_its_place(loop_name: str) -> None:
+    async def test() -> None:
+        async with serving(Limits(per_address_max=1)) as connect:
+            with closing(connect(b"GET /" + HOST + b"\r\nGET /wait" + HOST + b"\r\n")) as first:
+                assert b"200 OK" in await received(first)
+                with closing(connect(b"GET /" + HOST + b"\r\n")) as other:
+                    assert b"too_many_connections" in await received(other)
+
+    run(loop_name, test())
