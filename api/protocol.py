@@ -92,6 +92,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._discarded = 0
         self._whole_by: float | None = self.loop.time() + self.table.limits.head_seconds
         self._taken_by: float | None = None
+        self._to_take = 0
+        """Bytes of answers that the client had not taken at the last look."""
         self._closed_by: float | None = None
         self._place = self.table.admit(self, self.loop)
         if self._place is Place.NOTHING:
@@ -216,10 +218,15 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """End what has taken too long."""
+        takes = self._takes()
+        taken_by = now + self.table.limits.write_seconds
         if self.transport.is_closing():  # but for what is still to be taken
-            self._closed_by = self._closed_by or now + self.table.limits.write_seconds
-            if now >= self._closed_by:
+            if self._closed_by is None or takes:
+                self._closed_by = taken_by
+            elif now >= self._closed_by:
                 self.transport.abort()
+        elif self._taken_by is not None and takes:
+            self._taken_by = taken_by
         elif self._taken_by is not None and now >= self._taken_by:
             self._drop_answer()
             self.transport.abort()
@@ -228,6 +235,11 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.transport.close()
         elif self._whole_by is not None and now >= self._whole_by:
             self._too_slow(now)
+
+    def _takes(self) -> bool:
+        """Whether the client has taken some of what waits for it since the last look."""
+        before, self._to_take = self._to_take, self.transport.get_write_buffer_size()
+        return self._to_take < before
 
     def _too_slow(self, now: float) -> None:
         limits = self.table.limits

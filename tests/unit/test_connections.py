@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -183,5 +184,51 @@ def test_a_whole_request_behind_another_keeps_its_place(loop_name: str) -> None:
                 assert b"200 OK" in await received(first)
                 with closing(connect(b"GET /" + HOST + b"\r\n")) as other:
                     assert b"too_many_connections" in await received(other)
+
+    run(loop_name, test())
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+KEPT = [b"", b"connection: close\r\n"]
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+@pytest.mark.parametrize("header", KEPT, ids=["kept", "closed behind it"])
+def test_who_keeps_taking_gets_the_whole_answer_however_long_it_takes(
+    loop_name: str, header: bytes
+) -> None:
+    async def test() -> None:
+        limits = Limits(write_seconds=0.6)
+        async with serving(limits) as connect:
+            with closing(connect(b"GET /big" + HOST + header + b"\r\n")) as client:
+                began, came = time.monotonic(), 0
+                while came < BIG_BYTES:
+                    part = await received(client, 16_384)
+                    assert part, f"cut off after {came:,} bytes"
+                    came += len(part)
+                    await asyncio.sleep(0.03)
+                assert time.monotonic() - began > 2 * limits.write_seconds
+
+    run(loop_name, test())
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+@pytest.mark.parametrize("header", KEPT, ids=["kept", "closed behind it"])
+def test_who_stops_taking_loses_the_connection(loop_name: str, header: bytes) -> None:
+    lost = asyncio.Event()
+
+    class Telling(LimitedProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    async def test() -> None:
+        async with serving(Limits(write_seconds=0.3), Telling) as connect:
+            with closing(connect(b"GET /big" + HOST + header + b"\r\n")) as client:
+                for _ in range(10):
+                    await received(client, 16_384)
+                    await asyncio.sleep(0.03)
+                await asyncio.wait_for(lost.wait(), 10)
 
     run(loop_name, test())
