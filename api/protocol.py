@@ -44,6 +44,10 @@ BODY_WIRE_BYTES_MAX: Final = 2 * BODY_BYTES_MAX
 PIECE_BYTES: Final = 8_192
 """What is parsed at once; it may hold some 450 requests, which are then answered first."""
 
+AHEAD_BYTES: Final = 65_536
+"""Of what is sent ahead during an answer. Reading goes on until there is so much, for that a client
+has left is seen only behind what it had sent."""
+
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES_MAX: Final = 16_000_000
 """What is thrown away after a refusal: a socket closed on unread bytes resets the connection, and
@@ -143,8 +147,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        self.flow.holding = True
-        self.flow.pause_reading()
+        if len(self._held) >= AHEAD_BYTES:
+            self.flow.holding = True
+            self.flow.pause_reading()
 
     def on_url(self, url: bytes) -> None:
         if len(self.url) + len(url) > URL_BYTES_MAX:
@@ -165,6 +170,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self.app = _turn_away
             self.table.refused(TooManyConnections())
         super().on_headers_complete()
+        if self.pipeline:
+            self.flow.resume_reading()  # of what is held, to see when the client leaves
         self._in_body = True
         self._unanswered += 1
         self._received = self._delivered = 0
@@ -285,8 +292,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self.table.refused(error)
         if self._answers_another() and not self._in_body:
             self.cycle.keep_alive = False  # what was asked before is answered, and that is all
-            self.flow.holding = True
-            self.flow.pause_reading()
         elif self._in_body and self._unanswered and (self.pipeline or self.cycle.response_started):
             self._drop_answer()  # in the middle of it
             self.transport.close()

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from typing import ClassVar
 
 import pytest
 import uvicorn
@@ -16,7 +17,7 @@ from uvicorn.server import ServerState
 
 from api.connections import Connections, Limits
 from api.observing import Metrics
-from api.protocol import LimitedProtocol
+from api.protocol import AHEAD_BYTES, LimitedProtocol
 
 LOOPS = ["asyncio"] if sys.platform == "win32" else ["asyncio", "uvloop"]
 HOST = b" HTTP/1.1\r\nhost: x\r\n"
@@ -79,6 +80,21 @@ async def serving(
         yield connect
     finally:
         server.close()
+
+
+class Telling(LimitedProtocol):
+    """Tells of the connection that was made last, and of its end."""
+
+    last: ClassVar["Telling"]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.lost = asyncio.Event()
+        Telling.last = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
 
 
 async def received(client: socket.socket, size: int = 65_536) -> bytes:
@@ -216,19 +232,55 @@ def test_who_keeps_taking_gets_the_whole_answer_however_long_it_takes(
 @pytest.mark.parametrize("loop_name", LOOPS)
 @pytest.mark.parametrize("header", KEPT, ids=["kept", "closed behind it"])
 def test_who_stops_taking_loses_the_connection(loop_name: str, header: bytes) -> None:
-    lost = asyncio.Event()
-
-    class Telling(LimitedProtocol):
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            lost.set()
-
     async def test() -> None:
         async with serving(Limits(write_seconds=0.3), Telling) as connect:
             with closing(connect(b"GET /big" + HOST + header + b"\r\n")) as client:
                 for _ in range(10):
                     await received(client, 16_384)
                     await asyncio.sleep(0.03)
-                await asyncio.wait_for(lost.wait(), 10)
+                await asyncio.wait_for(Telling.last.lost.wait(), 10)
+
+    run(loop_name, test())
+
+
+GET, WAIT = b"GET /" + HOST + b"\r\n", b"GET /wait" + HOST + b"\r\n"
+AHEAD = {
+    "nothing": (),
+    "a request with it": (GET,),
+    "requests with it": (GET * 20,),
+    "a request later": (b"", GET),
+    "several later": (GET, GET * 20, GET[:10]),
+    "half a body": (b"POST /" + HOST + b"content-length: 9\r\n\r\nabc", b"def"),
+    "nonsense": (b"nonsense\r\n\r\n", b"nonsense"),
+}
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+@pytest.mark.parametrize("ahead", AHEAD.values(), ids=AHEAD)
+def test_a_client_that_leaves_is_noticed_whatever_it_has_sent_ahead(
+    loop_name: str, ahead: tuple[bytes, ...]
+) -> None:
+    async def test() -> None:
+        async with serving(Limits(), Telling) as connect:
+            client = connect(WAIT + b"".join(ahead[:1]))
+            for later in ahead[1:]:
+                await asyncio.sleep(0.05)
+                client.send(later)
+            await asyncio.sleep(0.05)
+            client.close()
+            await asyncio.wait_for(Telling.last.lost.wait(), 5)
+
+    run(loop_name, test())
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_of_what_is_sent_ahead_only_so_much_is_read(loop_name: str) -> None:
+    async def test() -> None:
+        async with serving(Limits(), Telling) as connect:
+            with closing(connect(WAIT)) as client:
+                sending = asyncio.get_running_loop().sock_sendall(client, GET * 200_000)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(sending, 1)
+                assert AHEAD_BYTES <= len(Telling.last._held) < 600_000
 
     run(loop_name, test())
