@@ -37,3 +37,6 @@ def configure(level_name: str = "info") -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # It warns of each request that it cannot read, which any client may send without end; they are
+    # counted as `http.refused`.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,17 @@ class Server:
 
 @contextmanager
 def api_process(
-    settings: Settings, key: str, *, open_files_max: int = 4_096, **changes: object
+    settings: Settings,
+    key: str,
+    *,
+    open_files_max: int = 4_096,
+    log: Path | None = None,
+    **changes: object,
 ) -> Iterator[Server]:
-    """`tallystick serve api` under so many open files, with these settings changed."""
+    """`tallystick serve api` under so many open files, with these settings changed.
+
+    What it logs goes to a file, if one is named.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -67,7 +75,8 @@ def api_process(
     environment = {**os.environ, **stack.environment_of(at), **own}
     limited = ["sh", "-c", f'ulimit -n {open_files_max} && exec "$@"', "sh"]
     command = [*limited, sys.executable, "-m", "tallystick", "serve", "api"]
-    process = subprocess.Popen(command, env=environment)
+    with log.open("wb") if log else nullcontext() as lines:
+        process = subprocess.Popen(command, env=environment, stderr=lines)
     try:
         until = time.monotonic() + 120
         while not _answers(f"http://127.0.0.1:{port}/livez"):

@@ -1,8 +1,10 @@
 """One client cannot stop the API for the others: what it sends has an end, in size and in time."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -46,10 +48,16 @@ def server(module_database: Settings, key: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def strict(module_database: Settings, key: str) -> Iterator[Server]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `strict` writes what it has to say."""
+    return tmp_path_factory.mktemp("strict") / "log"
+
+
+@pytest.fixture(scope="module")
+def strict(module_database: Settings, key: str, log: Path) -> Iterator[Server]:
     """With limits that a test can wait for."""
     times = {"head_timeout_seconds": 1, "body_timeout_seconds": 2, "write_timeout_seconds": 1}
-    with api_process(module_database, key, **times) as server:
+    with api_process(module_database, key, log=log, log_level="warning", **times) as server:
         yield server
 
 
@@ -227,6 +235,26 @@ def test_a_body_that_goes_on_after_its_refusal_is_cut_off(server: Server) -> Non
         connection.sendall(head + b"\r\n")
         sent = push(connection, b"10000\r\n" + b" " * 65_536 + b"\r\n", 1_600)
     assert sent < 60_000_000
+
+
+def test_the_log_tells_of_many_requests_in_few_lines(strict: Server, log: Path) -> None:
+    before = _refused_in(log)
+    for _ in range(40):
+        with strict.connect() as connection:
+            connection.sendall(b"nonsense\r\n\r\n")
+            refused(last_answer(connection), 400, "request_malformed")
+        with strict.connect() as connection:
+            connection.sendall(strict.head("GET /livez", connection="upgrade", upgrade="h2c"))
+            connection.sendall(b"\r\n")
+            assert last_answer(connection) is not None
+    _wait_until(lambda: _refused_in(log) == before + 40)
+    assert len(log.read_text().splitlines()) < 80  # which is as many as there were requests
+
+
+def _refused_in(log: Path) -> int:
+    """How many malformed requests the log tells of."""
+    lines = map(json.loads, log.read_text().splitlines())
+    return sum(line["times"] for line in lines if line.get("code") == "request_malformed")
 
 
 # --- time -------------------------------------------------------------------------------------
