@@ -95,7 +95,7 @@ class Leg:
     reported: Evidence | None = None
     """What opened the latest review."""
     resolved: bool = False
-    """Two people ended the review: what it was about is not judged again."""
+    """Two people ended the review: until money moves, what it was about is not judged again."""
     paid: bool = False
     """The provider has taken the money to the player, and it has not come back."""
     paid_reference: str | None = None
@@ -265,6 +265,7 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 paid=True,
                 paid_reference=event.evidence.reference,
                 house_minor=event.from_house.amount if event.from_house else 0,
+                resolved=False,
             )
         case WithdrawalReturned():
             return replace(
@@ -273,6 +274,7 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 reason=Reason.RETURNED,
                 paid=False,
                 house_minor=0,
+                resolved=False,
                 proposal=None,
             )
         case ReviewOpened():

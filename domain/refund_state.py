@@ -105,7 +105,7 @@ class Refund:
     reported: Evidence | None = None
     """What opened the latest review."""
     resolved: bool = False
-    """Two people ended the review: what it was about is not judged again."""
+    """Two people ended the review: until money moves, what it was about is not judged again."""
     turns: Turns = Turns()  # noqa: RUF009  (it cannot change)
     """Payments and returns that the provider told of."""
     paid: Money | None = None
@@ -195,9 +195,11 @@ def _moved(state: Refund, event: RefundEvent) -> Refund:
                 reserved=False,
                 paid=event.amount,
                 house_minor=event.from_house.amount if event.from_house else 0,
+                resolved=False,
             )
         case RefundReversed():
-            return _released(replace(state, proposal=None), RefundStatus.REVERSED, Reason.RETURNED)
+            over = replace(state, resolved=False, proposal=None)
+            return _released(over, RefundStatus.REVERSED, Reason.RETURNED)
         case ReviewOpened():
             return replace(
                 state,

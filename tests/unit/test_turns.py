@@ -19,8 +19,24 @@ from domain.events import LedgerEvent
 from domain.money import Money
 from domain.outcomes import Evidence
 from domain.postings import postings
-from tests.scenario import AMOUNT, NOW, PLAYER_ID, Given, hear_of_withdrawal, heard, withdrawal_in
-from tests.scenario_refund import GivenRefund, hear_of_refund, heard_back, refund_sent
+from tests.scenario import (
+    AMOUNT,
+    NOW,
+    PLAYER_ID,
+    Given,
+    hear_of_withdrawal,
+    heard,
+    resolved,
+    withdrawal_in,
+)
+from tests.scenario_refund import (
+    GivenRefund,
+    hear_of_refund,
+    heard_back,
+    judged,
+    refund_in,
+    refund_sent,
+)
 
 FEE_MINOR = 30
 AVAILABLE = accounts.available(PLAYER_ID, "EUR")
@@ -52,23 +68,25 @@ STORIES: tuple[tuple[Turn, ...], ...] = (
 """What happened, in order; some of it is told twice or never, or at the time of something else."""
 
 
-def said(turn: Turn, hear: Callable[..., Evidence]) -> Evidence:
+def said(turn: Turn, hear: Callable[..., Evidence], *, timed: bool = True) -> Evidence:
     outcome, minute = turn
     fee = Money(FEE_MINOR, "EUR") if outcome == "succeeded" else None
     evidence = hear(outcome, amount=AMOUNT, fee=fee)
-    return replace(evidence, happened_at=NOW + timedelta(minutes=minute))
+    return replace(evidence, happened_at=NOW + timedelta(minutes=minute) if timed else None)
 
 
-def payout_hears(history: Given, turn: Turn, available_minor: int) -> Given:
-    decided = history.when(hear_of_withdrawal, said(turn, heard), available_minor=available_minor)
+def payout_hears(history: Given, turn: Turn, available_minor: int, *, timed: bool = True) -> Given:
+    evidence = said(turn, heard, timed=timed)
+    decided = history.when(hear_of_withdrawal, evidence, available_minor=available_minor)
     assert decided.error is None
     return Given(decided.history + decided.events)
 
 
-def refund_hears(history: GivenRefund, turn: Turn, available_minor: int) -> GivenRefund:
-    return history.when(
-        hear_of_refund, said(turn, heard_back), available_minor=available_minor
-    ).after
+def refund_hears(
+    history: GivenRefund, turn: Turn, available_minor: int, *, timed: bool = True
+) -> GivenRefund:
+    evidence = said(turn, heard_back, timed=timed)
+    return history.when(hear_of_refund, evidence, available_minor=available_minor).after
 
 
 def moved(history: Sequence[LedgerEvent]) -> Counter[str]:
@@ -202,3 +220,39 @@ def test_a_message_is_a_message_and_a_time_is_a_time() -> None:
         history = Given(decided.history + decided.events)
     decided = history.when(hear_of_withdrawal, said(AGAIN, heard))
     assert [e.disposition for e in decided.events] == ["early"]
+
+
+def looked_at(history: History, outcome: str) -> History:
+    """A review, if there is one, is ended by people who know what happened last."""
+    if status_of(history) != "review":
+        return history
+    out = outcome == "succeeded"
+    if isinstance(history, Given):
+        return resolved(history, "paid" if out else "failed")
+    return judged(history, "succeeded" if out else "failed")
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("start", ["submitted", "failed"])
+@pytest.mark.parametrize("timed", [*product([False, True], repeat=5)])
+def test_what_people_judged_does_not_swallow_what_happens_after_it(
+    kind: str, start: str, timed: tuple[bool, ...]
+) -> None:
+    """Told in its order, each with a time or without; whoever looks knows what happened."""
+    story = (PAID, RETURNED, AGAIN, RETURNED_AGAIN, ONCE_MORE)
+    history: History
+    if kind == "payout":
+        history, opening = withdrawal_in(start), AMOUNT.amount * 2
+    else:
+        history = refund_sent() if start == "submitted" else refund_in("failed")
+        opening = 0
+    for turn, is_timed in zip(story, timed, strict=True):
+        hears = payout_hears if kind == "payout" else refund_hears
+        available = opening + moved(history.history)[AVAILABLE]
+        history = looked_at(hears(history, turn, available, timed=is_timed), turn[0])
+        found = moved(history.history)
+        out = AMOUNT.amount if turn[0] == "succeeded" else 0
+        captured = AMOUNT.amount if kind == "refund" else 0
+        assert (status_of(history) in {"paid", "succeeded"}) == bool(out), turn
+        assert found[CLEARING] + found[FEES] == out - captured, turn
+        assert found[SUSPENSE] == 0, turn
