@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
+from domain import accounts
 from domain.attempts import parse_reference
 from domain.counters import instrument_counter
 from domain.errors import LegNotFound, Reason
@@ -100,6 +101,8 @@ class Leg:
     """The provider has taken the money to the player, and it has not come back."""
     paid_reference: str | None = None
     """Of the attempt that paid, which need not be the latest."""
+    settled: Money | None = None
+    """What was paid, where people found so after the player had the amount back."""
     house_minor: int = 0
     """How much of what was paid the player had back already, and the house has lent."""
     held_minor: int = 0
@@ -135,6 +138,11 @@ class Leg:
     def is_unsent(self) -> bool:
         """Nothing of it can be at the provider, and it is not in the queue either."""
         return self.status is LegStatus.PLANNED or self.waits_for_retry
+
+    @property
+    def out(self) -> Money:
+        """What is on its way, or paid: the amount, unless another was found to be paid."""
+        return self.settled or self.amount
 
     @property
     def takes(self) -> bool:
@@ -264,6 +272,7 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 reserved=False,
                 paid=True,
                 paid_reference=event.evidence.reference,
+                settled=None,
                 house_minor=event.from_house.amount if event.from_house else 0,
                 resolved=False,
             )
@@ -273,6 +282,7 @@ def _moved(leg: Leg, event: LegEvent) -> Leg:
                 status=LegStatus.RETURNED,
                 reason=Reason.RETURNED,
                 paid=False,
+                settled=None,
                 house_minor=0,
                 resolved=False,
                 proposal=None,
@@ -313,7 +323,10 @@ def _failed(leg: Leg, event: TransactionFailed) -> Leg:
 
 def _resolved(leg: Leg, event: TransactionResolved) -> Leg:
     paid = event.target == LegStatus.PAID
-    lent_minor = 0 if leg.reserved else leg.amount.amount - leg.held_minor
+    settled, house_minor = leg.settled, leg.house_minor
+    if not leg.takes:
+        settled = _taken_after_all(leg, event)
+        house_minor = max(0, settled.amount - leg.held_minor)
     reference = _paid_reference(leg) if paid else None
     turns, about = leg.turns, leg.reported
     if paid and about and reference == about.reference != (leg.paid_reference or leg.reference):
@@ -325,12 +338,20 @@ def _resolved(leg: Leg, event: TransactionResolved) -> Leg:
         reserved=False,
         paid=paid,
         paid_reference=reference,
-        house_minor=(leg.house_minor if leg.paid else lent_minor) if paid else 0,
+        settled=settled if paid else None,
+        house_minor=house_minor if paid else 0,
         held_minor=0,
         turns=turns,
         resolved=True,
         proposal=None,
     )
+
+
+def _taken_after_all(leg: Leg, event: TransactionResolved) -> Money:
+    """What went to the provider by the end of a review, of a leg the player had back."""
+    clearing = accounts.clearing(leg.provider, leg.amount.currency)
+    minor = sum(move.money.amount for move in event.moves if move.target == clearing)
+    return Money(minor, leg.amount.currency)
 
 
 def _paid_reference(leg: Leg) -> str | None:
@@ -346,7 +367,7 @@ def _paid_reference(leg: Leg) -> str | None:
 
 def taken(legs: Iterable[Leg]) -> dict[str, int]:
     """By instrument: minor units on their way there, or paid."""
-    return _by_instrument((leg.instrument, leg.amount) for leg in legs if leg.takes)
+    return _by_instrument((leg.instrument, leg.out) for leg in legs if leg.takes)
 
 
 def taken_by_plan(legs: Iterable[PlannedLeg]) -> dict[str, int]:

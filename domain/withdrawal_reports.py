@@ -58,8 +58,8 @@ class _Report:
 
     @property
     def has_other_amount(self) -> bool:
-        """The provider names an amount, and it is not the one we asked for."""
-        return self.evidence.amount is not None and self.evidence.amount != self.leg.amount
+        """The provider names an amount, and it is not what we asked for or know to be paid."""
+        return self.evidence.amount is not None and self.evidence.amount != self.leg.out
 
     @property
     def attempt(self) -> int:
@@ -366,7 +366,7 @@ def _returned(report: _Report, ahead: int = 1) -> WithdrawalReturned:
         leg=leg.number,
         player_id=report.state.player_id,
         provider=leg.provider,
-        amount=leg.amount,
+        amount=leg.out,
         counts=report.given_back,
         evidence=report.evidence,
         to_house=lent,
@@ -388,7 +388,7 @@ def _noted(report: _Report, disposition: Disposition) -> NoticeNoted:
 
 def _review(report: _Report, reason: ReviewReason, ahead: int = 1) -> ReviewOpened:
     """Stop and ask a person; what may have been paid although the player has it back is held."""
-    leg, doubtful = report.leg, reason is ReviewReason.CONTRADICTION
+    leg, doubtful = report.leg, reason in (ReviewReason.CONTRADICTION, ReviewReason.MISMATCH)
     paid_after_all = doubtful and report.evidence.outcome is Outcome.SUCCEEDED and not leg.takes
     players, _ = shares(leg.amount, report.available_minor)
     return ReviewOpened(
@@ -419,7 +419,9 @@ def resolve_withdrawal(
     if repeated(state.commands, command):
         return None
     reviewed = _reviewed(state, leg)
-    after = {} if target == LegStatus.FAILED else taken((replace(reviewed, paid=True),))
+    settled = reviewed.settled if reviewed.takes else _settled_amount(reviewed)
+    paid = replace(reviewed, paid=True, settled=settled)
+    after = {} if target == LegStatus.FAILED else taken((paid,))
     return propose_or_agree(
         transaction_id=state.id,
         version=state.version,
@@ -461,14 +463,18 @@ def _moves(player_id: UUID, leg: Leg, target: str) -> tuple[Move, ...]:
         if not leg.paid:
             return move(reserved, available, held)
         lent = Money(leg.house_minor, currency)
-        players = Money(amount.amount - lent.amount, currency)
+        players = Money(leg.out.amount - lent.amount, currency)
         return move(clearing, available, players) + move(clearing, suspense, lent)
     if leg.paid:
         return ()
-    if not leg.reserved:
-        rest = Money(amount.amount - held.amount, currency)
-        return move(reserved, clearing, held) + move(suspense, clearing, rest)
     settled = _settled_amount(leg)
+    if not leg.reserved:
+        covered = Money(min(settled.amount, held.amount), currency)
+        return (
+            move(reserved, clearing, covered)
+            + move(reserved, available, Money(held.amount - covered.amount, currency))
+            + move(suspense, clearing, Money(settled.amount - covered.amount, currency))
+        )
     difference = Money(amount.amount - settled.amount, currency)
     return move(reserved, clearing, settled) + move(reserved, suspense, difference)
 
@@ -476,5 +482,6 @@ def _moves(player_id: UUID, leg: Leg, target: str) -> tuple[Move, ...]:
 def _settled_amount(leg: Leg) -> Money:
     """What the provider says it paid, where it says so in the leg's own currency."""
     amount = leg.reported.amount if leg.reported else None
-    in_currency = amount is not None and amount.currency == leg.amount.currency
-    return amount if amount is not None and in_currency else leg.amount
+    if amount is None or amount.currency != leg.amount.currency or amount.amount <= 0:
+        return leg.amount
+    return amount

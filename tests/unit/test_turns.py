@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations, product
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -68,24 +69,28 @@ STORIES: tuple[tuple[Turn, ...], ...] = (
 """What happened, in order; some of it is told twice or never, or at the time of something else."""
 
 
-def said(turn: Turn, hear: Callable[..., Evidence], *, timed: bool = True) -> Evidence:
+def said(
+    turn: Turn,
+    hear: Callable[..., Evidence],
+    *,
+    amount: Money | None = AMOUNT,
+    timed: bool = True,
+) -> Evidence:
     outcome, minute = turn
     fee = Money(FEE_MINOR, "EUR") if outcome == "succeeded" else None
-    evidence = hear(outcome, amount=AMOUNT, fee=fee)
+    evidence = hear(outcome, amount=amount, fee=fee)
     return replace(evidence, happened_at=NOW + timedelta(minutes=minute) if timed else None)
 
 
-def payout_hears(history: Given, turn: Turn, available_minor: int, *, timed: bool = True) -> Given:
-    evidence = said(turn, heard, timed=timed)
+def payout_hears(history: Given, turn: Turn, available_minor: int, **how: Any) -> Given:
+    evidence = said(turn, heard, **how)
     decided = history.when(hear_of_withdrawal, evidence, available_minor=available_minor)
     assert decided.error is None
     return Given(decided.history + decided.events)
 
 
-def refund_hears(
-    history: GivenRefund, turn: Turn, available_minor: int, *, timed: bool = True
-) -> GivenRefund:
-    evidence = said(turn, heard_back, timed=timed)
+def refund_hears(history: GivenRefund, turn: Turn, available_minor: int, **how: Any) -> GivenRefund:
+    evidence = said(turn, heard_back, **how)
     return history.when(hear_of_refund, evidence, available_minor=available_minor).after
 
 
@@ -256,3 +261,36 @@ def test_what_people_judged_does_not_swallow_what_happens_after_it(
         assert (status_of(history) in {"paid", "succeeded"}) == bool(out), turn
         assert found[CLEARING] + found[FEES] == out - captured, turn
         assert found[SUSPENSE] == 0, turn
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("start", ["failed", "returned"])
+@pytest.mark.parametrize("paid_minor", [1, 9_000, AMOUNT.amount, AMOUNT.amount + 500])
+@pytest.mark.parametrize("has_minor", [0, 700, 9_500, AMOUNT.amount])
+@pytest.mark.parametrize("names_it", [False, True])
+def test_what_is_found_to_be_paid_after_it_was_back_moves_what_was_paid(
+    kind: str, start: str, paid_minor: int, has_minor: int, *, names_it: bool
+) -> None:
+    """The player has so much of it left; the house lends the rest, until it comes back."""
+    hears = payout_hears if kind == "payout" else refund_hears
+    back: History = withdrawal_in("failed") if kind == "payout" else refund_in("failed")
+    if start == "returned":
+        back = played(kind, [PAID, RETURNED], 0)
+    paid = Money(paid_minor, "EUR")
+    before = moved(back.history)
+    told = hears(back, AGAIN, has_minor, amount=paid, timed=start == "failed" or paid != AMOUNT)
+    assert status_of(told) == "review"
+    found = moved(looked_at(told, "succeeded").history)
+    found.subtract(before)
+    lent = max(0, paid_minor - has_minor)
+    assert found[CLEARING] == paid_minor
+    assert found[AVAILABLE] == lent - paid_minor
+    assert found[SUSPENSE] == -lent
+    assert _counted(found) == -paid_minor
+    again = hears(
+        looked_at(told, "succeeded"), RETURNED_AGAIN, 0, amount=paid if names_it else None
+    )
+    assert status_of(again) == STANDS[kind, "returned"]
+    found = moved(again.history)
+    found.subtract(before)
+    assert not any(found.values())

@@ -194,11 +194,11 @@ def _agree(state: Withdrawal, balances: dict[str, int], counted: dict[str, int])
     """Money is reserved for each leg that says so, and gone for each that was paid."""
     assert sum(leg.amount.amount for leg in state.legs) == state.amount.amount <= AMOUNT.amount
     reserved = sum(leg.amount.amount for leg in state.legs if leg.reserved)
-    paid = sum(leg.amount.amount - leg.house_minor for leg in state.legs if leg.paid)
+    paid = sum(leg.out.amount - leg.house_minor for leg in state.legs if leg.paid)
     assert balances.get(accounts.reserved(PLAYER_ID, "EUR"), 0) == reserved == state.reserved_minor
     assert balances.get(accounts.available(PLAYER_ID, "EUR"), 0) == -reserved - paid
     taken = {
-        instrument_counter(PLAYER_ID, leg.instrument, "EUR"): -leg.amount.amount
+        instrument_counter(PLAYER_ID, leg.instrument, "EUR"): -leg.out.amount
         for leg in state.legs
         if leg.instrument and (leg.reserved or leg.paid)
     }
