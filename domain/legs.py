@@ -108,7 +108,7 @@ class Leg:
     held_minor: int = 0
     """Taken from the player's available balance while it is reviewed whether it was paid."""
     turns: Turns = Turns()  # noqa: RUF009  (it cannot change)
-    """Payments and returns that the provider told of, under the reference that counts."""
+    """Payments, returns and failures that the provider told of, under the reference that counts."""
     reason: str | None = None
     provider_reference: str | None = None
     proposal: Proposal | None = None
@@ -328,7 +328,7 @@ def _resolved(leg: Leg, event: TransactionResolved) -> Leg:
         settled = _taken_after_all(leg, event)
         house_minor = max(0, settled.amount - leg.held_minor)
     reference = _paid_reference(leg) if paid else None
-    turns, about = leg.turns, leg.reported
+    turns, about = leg.turns.judged(), leg.reported
     if paid and about and reference == about.reference != (leg.paid_reference or leg.reference):
         turns = Turns().after(about)
     return replace(

@@ -238,6 +238,8 @@ def _after_success(report: _Report) -> Events:
                 return _review(report, ReviewReason.CONTRADICTION)
             return _reversed(report)
         case Outcome.DECLINED | Outcome.VOIDED:
+            if report.state.turns.paid_since(report.evidence):
+                return _noted(report, Disposition.LATE)
             return _review(report, ReviewReason.CONTRADICTION)
         case _:
             return _noted(report, Disposition.LATE)
@@ -265,6 +267,8 @@ def _after_reversal(report: _Report) -> Events:
             if report.has_other_amount:
                 return _review(report, ReviewReason.CONTRADICTION)
             if order is Order.NEWER:
+                if report.state.turns.failed_since(report.evidence):
+                    return _review(report, ReviewReason.CONTRADICTION)
                 return _paid_again(report)
             if order is Order.UNTOLD and report.state.turns.paid_told:
                 return _review(report, ReviewReason.CONTRADICTION)

@@ -107,7 +107,7 @@ class Refund:
     resolved: bool = False
     """Two people ended the review: until money moves, what it was about is not judged again."""
     turns: Turns = Turns()  # noqa: RUF009  (it cannot change)
-    """Payments and returns that the provider told of."""
+    """Payments, returns and failures that the provider told of."""
     paid: Money | None = None
     """What the provider has taken to the player, and has not come back."""
     house_minor: int = 0
@@ -233,7 +233,8 @@ def _pending(state: Refund, event: TransactionPending) -> RefundStatus:
 
 def _resolved(state: Refund, event: TransactionResolved) -> Refund:
     """Two people said what became of it; what they said holds from now on."""
-    ended = replace(state, resolved=True, proposal=None, held_minor=0)
+    turns = state.turns.judged()
+    ended = replace(state, resolved=True, turns=turns, proposal=None, held_minor=0)
     if event.target == RefundStatus.FAILED:
         return _released(ended, RefundStatus.FAILED, None)
     paid = state.paid or state.settled

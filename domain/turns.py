@@ -39,7 +39,7 @@ One that is newer comes before the return, or payment, in between.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """What is known of payments under one reference, and of their returns."""
+    """What is known of payments under one reference, of their returns, and of failures."""
 
     paid_at: datetime | None = None
     """Provider's time of the latest payment that was told with one."""
@@ -47,6 +47,9 @@ class Turns:
     paid_told: bool = False
     """A payment was told, with a time or without."""
     returned_told: bool = False
+    failed_at: datetime | None = None
+    """Provider's time of the latest failure that was told with one, and was not judged since."""
+    failed_told: bool = False
     charged: frozenset[datetime] = frozenset()
     """Provider's times of the payments whose fees are booked."""
 
@@ -68,6 +71,22 @@ class Turns:
             return Order.NEWER if same is not None and paid is success else Order.UNTOLD
         later = at > other if success else at >= other
         return Order.NEWER if later else Order.OLDER
+
+    def failed_since(self, said: Evidence) -> bool:
+        """A failure is known that came after this payment, or may have."""
+        at = said.happened_at
+        untold = at is None or self.failed_at is None
+        return self.failed_told and (untold or at <= self.failed_at)  # type: ignore[operator]
+
+    def paid_since(self, said: Evidence) -> bool:
+        """This failure came before a payment that is known, and is not the first."""
+        at, paid_at = said.happened_at, self.paid_at
+        is_first = self.returned_at is None
+        return at is not None and paid_at is not None and at < paid_at and not is_first
+
+    def judged(self) -> "Turns":
+        """What is known once people have decided what failures mean."""
+        return replace(self, failed_at=None, failed_told=False)
 
     def fee(self, said: Evidence, currency: str) -> Money | None:
         """What the provider charges for a payment, where that is in its currency and not booked."""
@@ -95,6 +114,8 @@ class Turns:
                 return replace(self, paid_at=latest, paid_told=True, charged=charged)
             case Outcome.RETURNED:
                 return replace(self, returned_at=_later(self.returned_at, at), returned_told=True)
+            case Outcome.DECLINED | Outcome.VOIDED:
+                return replace(self, failed_at=_later(self.failed_at, at), failed_told=True)
             case _:
                 return self
 

@@ -280,6 +280,8 @@ def _after_payment(report: _Report) -> WithdrawalEvent:
                 return _review(report, ReviewReason.CONTRADICTION)
             return _returned(report)
         case Outcome.DECLINED | Outcome.VOIDED:
+            if report.leg.turns.paid_since(report.evidence):
+                return _noted(report, Disposition.LATE)
             return _review(report, ReviewReason.CONTRADICTION)
         case _:
             return _noted(report, Disposition.LATE)
@@ -296,6 +298,8 @@ def _after_return(report: _Report) -> tuple[WithdrawalEvent, ...]:
             if report.has_other_amount:
                 return (_review(report, ReviewReason.MISMATCH),)
             if order is Order.NEWER:
+                if report.leg.turns.failed_since(report.evidence):
+                    return (_review(report, ReviewReason.CONTRADICTION),)
                 return _paid_again(report)
             if order is Order.UNTOLD and report.leg.turns.paid_told:
                 return (_review(report, ReviewReason.CONTRADICTION),)

@@ -294,3 +294,38 @@ def test_what_is_found_to_be_paid_after_it_was_back_moves_what_was_paid(
     found = moved(again.history)
     found.subtract(before)
     assert not any(found.values())
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("failure", ["declined", "voided"])
+def test_a_failure_after_the_latest_payment_is_looked_at_in_whichever_order_they_are_told(
+    kind: str, failure: str
+) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    for told in permutations((PAID, RETURNED, AGAIN, (failure, 4))):
+        history = played(kind, told, opening)
+        assert status_of(history) == "review", told
+        assert moved(history.history)[SUSPENSE] == 0, told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("failure", ["declined", "voided"])
+def test_a_failure_between_a_return_and_the_next_payment_is_late_once_the_return_is_known(
+    kind: str, failure: str
+) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    failed: Turn = (failure, 4)
+    for told in permutations((PAID, RETURNED, failed, ONCE_MORE)):
+        is_known = told.index(RETURNED) < told.index(failed)
+        expected = STANDS[kind, "succeeded"] if is_known else "review"
+        assert status_of(played(kind, told, opening)) == expected, told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+def test_of_a_failure_without_a_time_nobody_knows_whether_a_payment_came_later(kind: str) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    hears = payout_hears if kind == "payout" else refund_hears
+    history = played(kind, [PAID, RETURNED], opening)
+    history = hears(history, ("declined", 4), AMOUNT.amount, timed=False)
+    history = hears(history, AGAIN, AMOUNT.amount)
+    assert status_of(history) == "review"
