@@ -100,7 +100,7 @@ class _Report:
 
     @property
     def came_before_success(self) -> bool:
-        """By the provider's clock, this was over before it succeeded."""
+        """By the provider's clock, this was before it succeeded."""
         at, succeeded_at = self.evidence.happened_at, self.state.succeeded_at
         return at is not None and succeeded_at is not None and at < succeeded_at
 
@@ -302,7 +302,7 @@ def _after_completion(report: _Report) -> DepositEvent:
     if outcome in _NOT_FINAL:
         return _noted(report, Disposition.LATE)
     if outcome is not Outcome.SUCCEEDED:
-        if report.came_before_success:
+        if outcome is Outcome.DECLINED and report.came_before_success:
             return _noted(report, Disposition.LATE)
         return _review(report, ReviewReason.CONTRADICTION)
     if report.came_before_failure:

@@ -25,6 +25,8 @@ from tests.scenario import (
     NOW,
     PLAYER_ID,
     Given,
+    deposit_in,
+    hear_of_deposit,
     hear_of_withdrawal,
     heard,
     resolved,
@@ -329,3 +331,18 @@ def test_of_a_failure_without_a_time_nobody_knows_whether_a_payment_came_later(k
     history = hears(history, ("declined", 4), AMOUNT.amount, timed=False)
     history = hears(history, AGAIN, AMOUNT.amount)
     assert status_of(history) == "review"
+
+
+@pytest.mark.parametrize("at", [5, 9])
+@pytest.mark.parametrize("failure", ["declined", "voided", "returned"])
+def test_a_deposit_ends_the_same_in_whichever_order_success_and_failure_are_told(
+    failure: str, at: int
+) -> None:
+    """Only a decline may come before a success."""
+    expected = "completed" if (failure, at) == ("declined", 5) else "review"
+    for told in permutations((("succeeded", 7), (failure, at))):
+        history = deposit_in("submitted")
+        for turn in told:
+            decided = history.when(hear_of_deposit, said(turn, heard))
+            history = Given(decided.history + decided.events)
+        assert history.state.status == expected, told
