@@ -52,6 +52,8 @@ class Turns:
     failed_told: bool = False
     charged: frozenset[datetime] = frozenset()
     """Provider's times of the payments whose fees are booked."""
+    charged_untold: bool = False
+    """So is the fee of one whose time is not known, and which came before any return."""
 
     def order(self, said: Evidence, *, paid: bool) -> Order:
         """Where a payment or return belongs; `paid`: the player has the money as far as we know.
@@ -95,25 +97,40 @@ class Turns:
         return None if said.happened_at in self.charged else said.fee
 
     def fee_beside(self, said: Evidence, currency: str) -> Money | None:
-        """The fee of a payment that is heard of out of its order, and moves nothing any more.
-
-        Of one that was told without a time it may be booked already.
-        """
-        told_without = self.paid_told and self.paid_at is None
-        if said.outcome is not Outcome.SUCCEEDED or said.happened_at is None or told_without:
+        """The fee of a payment that is heard of out of its order, and moves nothing any more."""
+        if said.outcome is not Outcome.SUCCEEDED or self._may_be_untold(said):
             return None
         return self.fee(said, currency)
 
+    def _may_be_untold(self, said: Evidence) -> bool:
+        """This payment is taken for the one that was charged before its time was told."""
+        at, returned_at = said.happened_at, self.returned_at
+        if at is None or at in self.charged or not self.charged_untold:
+            return False
+        return returned_at is None or at <= returned_at
+
     def after(self, said: Evidence, *, fee: Money | None = None) -> "Turns":
         """What is known once this was heard too; `fee`: it has been booked."""
-        at = said.happened_at
-        charged = self.charged | {at} if fee is not None and at is not None else self.charged
+        at, is_charged = said.happened_at, fee is not None
         match said.outcome:
             case Outcome.SUCCEEDED:
-                latest = _later(self.paid_at, at)
-                return replace(self, paid_at=latest, paid_told=True, charged=charged)
+                was_charged = not is_charged and said.fee is not None and self._may_be_untold(said)
+                known = {at} if at is not None and (is_charged or was_charged) else ()
+                untold = self.charged_untold or (is_charged and at is None)
+                return replace(
+                    self,
+                    paid_at=_later(self.paid_at, at),
+                    paid_told=True,
+                    charged=self.charged.union(known),
+                    charged_untold=untold and not was_charged,
+                )
             case Outcome.RETURNED:
-                return replace(self, returned_at=_later(self.returned_at, at), returned_told=True)
+                return replace(
+                    self,
+                    returned_at=_later(self.returned_at, at),
+                    returned_told=True,
+                    charged_untold=self.charged_untold or is_charged,
+                )
             case Outcome.DECLINED | Outcome.VOIDED:
                 return replace(self, failed_at=_later(self.failed_at, at), failed_told=True)
             case _:

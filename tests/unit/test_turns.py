@@ -77,9 +77,10 @@ def said(
     *,
     amount: Money | None = AMOUNT,
     timed: bool = True,
+    fee_told_by: str = "succeeded",
 ) -> Evidence:
     outcome, minute = turn
-    fee = Money(FEE_MINOR, "EUR") if outcome == "succeeded" else None
+    fee = Money(FEE_MINOR, "EUR") if outcome in fee_told_by else None
     evidence = hear(outcome, amount=amount, fee=fee)
     return replace(evidence, happened_at=NOW + timedelta(minutes=minute) if timed else None)
 
@@ -106,15 +107,21 @@ def moved(history: Sequence[LedgerEvent]) -> Counter[str]:
     return total
 
 
-def played(kind: str, told: Sequence[Turn], opening_minor: int) -> History:
+def played(
+    kind: str,
+    told: Sequence[Turn],
+    opening_minor: int,
+    start: History | None = None,
+    **how: Any,
+) -> History:
     """Told in this order; the player has so much beside what the transaction moves."""
-    history: History = withdrawal_in("submitted") if kind == "payout" else refund_sent()
+    history = start or (withdrawal_in("submitted") if kind == "payout" else refund_sent())
     for turn in told:
         available = opening_minor + moved(history.history)[AVAILABLE]
         if isinstance(history, Given):
-            history = payout_hears(history, turn, available)
+            history = payout_hears(history, turn, available, **how)
         else:
-            history = refund_hears(history, turn, available)
+            history = refund_hears(history, turn, available, **how)
     return history
 
 
@@ -346,3 +353,38 @@ def test_a_deposit_ends_the_same_in_whichever_order_success_and_failure_are_told
             decided = history.when(hear_of_deposit, said(turn, heard))
             history = Given(decided.history + decided.events)
         assert history.state.status == expected, told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("story", [story for story in STORIES if story[0] != RETURNED])
+def test_a_fee_is_booked_once_for_each_payment_although_returns_tell_it_too(
+    kind: str, story: tuple[Turn, ...]
+) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    payments = {turn for turn in story if turn[0] == "succeeded"}
+    for told in set(permutations(story)):
+        history = played(kind, told, opening, fee_told_by="succeeded returned")
+        assert moved(history.history)[FEES] == -FEE_MINOR * len(payments), told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize(
+    "story",
+    [
+        (PAID, PAID, RETURNED),
+        (PAID, PAID, RETURNED, AGAIN),
+        (PAID, PAID, RETURNED, AGAIN, RETURNED_AGAIN),
+    ],
+)
+def test_a_payment_told_without_a_time_first_is_charged_once(
+    kind: str, story: tuple[Turn, ...]
+) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    payments = {turn for turn in story if turn[0] == "succeeded"}
+    hears = payout_hears if kind == "payout" else refund_hears
+    start: History = withdrawal_in("submitted") if kind == "payout" else refund_sent()
+    first = hears(start, PAID, opening, timed=False)
+    for told in set(permutations(story)):
+        history = played(kind, told, opening, first)
+        assert moved(history.history)[FEES] == -FEE_MINOR * len(payments), told
+        assert status_of(history) == STANDS[kind, last(story)], told
