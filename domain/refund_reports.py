@@ -119,10 +119,10 @@ def hear_refund(
     )
     if state.status is RefundStatus.REVIEW:
         return _in_review(report)
-    if is_judged(evidence, report.judged):
-        return _noted(report, Disposition.DUPLICATE)
     if is_outdated(evidence, report.judged):
         return _noted(report, Disposition.LATE)
+    if is_judged(evidence, report.judged):
+        return _noted(report, Disposition.DUPLICATE)
     if report.is_of_no_attempt:
         return _without_attempt(report)
     match state.status:

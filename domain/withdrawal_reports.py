@@ -127,10 +127,10 @@ def hear_withdrawal(
     )
     if leg.status is LegStatus.REVIEW:
         return (_in_review(report),)
-    if is_judged(evidence, report.judged):
-        return (_noted(report, Disposition.DUPLICATE),)
     if is_outdated(evidence, report.judged):
         return (_noted(report, Disposition.LATE),)
+    if is_judged(evidence, report.judged):
+        return (_noted(report, Disposition.DUPLICATE),)
     if report.attempt not in leg.attempts:
         return (_without_attempt(report),)
     if report.is_of_another_attempt:

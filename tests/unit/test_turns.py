@@ -388,3 +388,19 @@ def test_a_payment_told_without_a_time_first_is_charged_once(
         history = played(kind, told, opening, first)
         assert moved(history.history)[FEES] == -FEE_MINOR * len(payments), told
         assert status_of(history) == STANDS[kind, last(story)], told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("story", [story for story in STORIES if story[0] != RETURNED])
+def test_a_fee_is_booked_although_people_have_judged_a_later_payment(
+    kind: str, story: tuple[Turn, ...]
+) -> None:
+    """The player has spent all of it each time; what the house lends is agreed to at once."""
+    hears = payout_hears if kind == "payout" else refund_hears
+    payments = {turn for turn in story if turn[0] == "succeeded"}
+    for told in set(permutations(story)):
+        history: History = withdrawal_in("submitted") if kind == "payout" else refund_sent()
+        for turn in told:
+            history = looked_at(hears(history, turn, 0), "succeeded")
+        assert status_of(history) == STANDS[kind, last(story)], told
+        assert moved(history.history)[FEES] == -FEE_MINOR * len(payments), told
