@@ -173,6 +173,7 @@ def _gave_back(
     | e.WithdrawalReturned
     | e.RefundRejected
     | e.RefundCancelled
+    | e.RefundSucceeded
     | e.RefundReversed
     | e.DisputeFundsWithdrawn
     | e.DisputeFundsReinstated,
@@ -237,6 +238,9 @@ def _asked(
 
 def _paid(event: e.WithdrawalPaid, position: int, at_us: int) -> Iterator[AnySignal]:
     player, amount = str(event.player_id), event.amount
+    yield from _counted(event.counts, position, at_us, player)
+    if event.from_available or event.from_house:
+        return  # it had come back, and reaches the player once
     yield Paid(player_subject(player), position, at_us, player, amount.amount, amount.currency)
 
 
@@ -325,6 +329,7 @@ _SAY: Final[Mapping[type[LedgerEvent], Callable[..., Iterator[AnySignal]]]] = {
     e.RefundRequested: _refund,
     e.RefundRejected: _gave_back,
     e.RefundCancelled: _gave_back,
+    e.RefundSucceeded: _gave_back,
     e.RefundReversed: _gave_back,
     e.DisputeOpened: _disputed,
     e.DisputeFundsWithdrawn: _gave_back,

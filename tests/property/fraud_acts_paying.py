@@ -250,6 +250,8 @@ def is_paid(world: World, step: Step) -> None:
             fee=None,
             evidence=EVIDENCE,
         )
+        if step.off % 4 == 0:
+            _comes_back(world, asked, leg, again=step.off % 8 == 0)
         return
     world.payouts.remove(asked)
     counts = net_counts(asked.player_id, asked.amount.currency, before=taken(asked.legs), after={})
@@ -262,6 +264,30 @@ def is_paid(world: World, step: Step) -> None:
         reason="called_back",
         **fields,
     )
+
+
+def _comes_back(
+    world: World,
+    asked: e.WithdrawalRequested | e.WithdrawalAmended,
+    leg: e.PlannedLeg,
+    *,
+    again: bool,
+) -> None:
+    """What was paid is returned, and may be paid again."""
+    turn = {
+        "leg": leg.leg,
+        "player_id": asked.player_id,
+        "provider": leg.provider,
+        "amount": leg.amount,
+        "evidence": EVIDENCE,
+    }
+    currency, gone = leg.amount.currency, taken([leg])
+    back = net_counts(asked.player_id, currency, before=gone, after={})
+    world.say(e.WithdrawalReturned, asked.originator_id, counts=back, **turn)
+    if again:
+        paid = net_counts(asked.player_id, currency, before={}, after=gone)
+        lent = {"fee": None, "from_available": leg.amount, "counts": paid}
+        world.say(e.WithdrawalPaid, asked.originator_id, **lent, **turn)
 
 
 def taken(legs: Iterable[e.PlannedLeg]) -> dict[str, int]:

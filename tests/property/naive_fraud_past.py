@@ -55,7 +55,9 @@ def subjects_of(event: Any) -> list[str]:
         case e.DepositCompleted() | e.DisputeOpened():
             if isinstance(event, e.DepositCompleted) or event.originator_version == 1:
                 names = [_player(event), f"provider:{event.provider}"]
-        case e.DepositBlocked() | e.WagerRecorded() | e.WithdrawalPaid() | e.ConversionExecuted():
+        case e.DepositBlocked() | e.WagerRecorded() | e.ConversionExecuted():
+            names = [_player(event)]
+        case e.WithdrawalPaid(from_available=None, from_house=None):
             names = [_player(event)]
         case e.WithdrawalRequested() | e.WithdrawalAmended() if asks_for_payout(event):
             names = [_player(event)]

@@ -20,6 +20,8 @@ from domain.events import LedgerEvent
 from domain.money import Money
 from domain.outcomes import Evidence
 from domain.postings import postings
+from projections.fraud.saying import signals
+from projections.fraud.signals import NetCounted, Paid
 from tests.scenario import (
     AMOUNT,
     NOW,
@@ -404,3 +406,19 @@ def test_a_fee_is_booked_although_people_have_judged_a_later_payment(
             history = looked_at(hears(history, turn, 0), "succeeded")
         assert status_of(history) == STANDS[kind, last(story)], told
         assert moved(history.history)[FEES] == -FEE_MINOR * len(payments), told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("story", STORIES)
+def test_indicators_count_of_an_instrument_what_its_counter_does(
+    kind: str, story: tuple[Turn, ...]
+) -> None:
+    """And a payout that came back and was paid again reached the player once."""
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    for told in set(permutations(story)):
+        history = played(kind, told, opening).history
+        heard_of = [signal for event in history for signal in signals(event, 1)]
+        net = sum(signal.change for signal in heard_of if isinstance(signal, NetCounted))
+        assert net == _counted(moved(history)), told
+        paid = [signal for signal in heard_of if isinstance(signal, Paid)]
+        assert len(paid) == (1 if kind == "payout" else 0), told
