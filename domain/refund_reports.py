@@ -120,6 +120,8 @@ def hear_refund(
     if state.status is RefundStatus.REVIEW:
         return _in_review(report)
     if is_outdated(evidence, report.judged):
+        if state.turns.turned_by(evidence, paid=state.paid is not None):
+            return _review(report, ReviewReason.CONTRADICTION)
         return _noted(report, Disposition.LATE)
     if is_judged(evidence, report.judged):
         return _noted(report, Disposition.DUPLICATE)

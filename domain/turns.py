@@ -74,6 +74,11 @@ class Turns:
         later = at > other if success else at >= other
         return Order.NEWER if later else Order.OLDER
 
+    def turned_by(self, said: Evidence, *, paid: bool) -> bool:
+        """The money went, by what is newly said, to the other side than it is known to be on."""
+        other = Outcome.RETURNED if paid else Outcome.SUCCEEDED
+        return said.outcome is other and self.order(said, paid=paid) is Order.NEWER
+
     def failed_since(self, said: Evidence) -> bool:
         """A failure is known that came after this payment, or may have."""
         at = said.happened_at

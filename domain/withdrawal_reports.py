@@ -128,6 +128,8 @@ def hear_withdrawal(
     if leg.status is LegStatus.REVIEW:
         return (_in_review(report),)
     if is_outdated(evidence, report.judged):
+        if leg.turns.turned_by(evidence, paid=leg.paid):
+            return (_review(report, ReviewReason.CONTRADICTION),)
         return (_noted(report, Disposition.LATE),)
     if is_judged(evidence, report.judged):
         return (_noted(report, Disposition.DUPLICATE),)

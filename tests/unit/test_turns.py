@@ -422,3 +422,27 @@ def test_indicators_count_of_an_instrument_what_its_counter_does(
         assert net == _counted(moved(history)), told
         paid = [signal for signal in heard_of if isinstance(signal, Paid)]
         assert len(paid) == (1 if kind == "payout" else 0), told
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+@pytest.mark.parametrize("failure", ["declined", "voided"])
+def test_a_turn_first_told_after_people_judged_a_later_failure_is_looked_at(
+    kind: str, failure: str
+) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    judged_paid = looked_at(played(kind, [PAID, (failure, 9)], opening), "succeeded")
+    came_back = played(kind, [RETURNED], opening, judged_paid)
+    assert status_of(came_back) == "review"
+    judged_back = looked_at(came_back, "returned")
+    again = played(kind, [PAID, RETURNED, (failure, 9)], opening, judged_back)
+    assert status_of(again) == status_of(judged_back)
+    assert moved(again.history)[SUSPENSE] == 0
+
+
+@pytest.mark.parametrize("kind", ["payout", "refund"])
+def test_what_was_told_before_people_judged_a_failure_is_late_when_told_again(kind: str) -> None:
+    opening = 0 if kind == "refund" else AMOUNT.amount
+    told = [PAID, ("declined", 9)]
+    for outcome in ("succeeded", "returned"):
+        ended = looked_at(played(kind, told, opening), outcome)
+        assert status_of(played(kind, told, opening, ended)) == status_of(ended)
