@@ -60,6 +60,7 @@ class NaiveBooks:
         self.held: dict[str, dict[str, int]] = {}
         """By transaction: what stands on reserved accounts because of it, in minor units."""
         self.legs: dict[str, dict[int, dict[str, Any]]] = {}
+        self.found_paid: dict[tuple[str, int], dict[str, Any]] = {}
         """By withdrawal and number: the legs of its plan."""
         self.asked_by: dict[str, str] = {}
         """By transaction: who may not approve it."""
@@ -168,15 +169,25 @@ class NaiveBooks:
                 mine[account] = mine.get(account, 0) + minor
 
     def _follow_the_legs(self, stream: str, topic: str, event: dict[str, Any]) -> None:
-        """What is paid is a leg of the plan, to its provider and of its amount."""
+        """What is paid is a leg of the plan, to its provider and of its amount.
+
+        What people found to be paid comes back as they found it.
+        """
         if topic in ("WithdrawalRequested", "WithdrawalAmended"):
             self.legs[stream] = {leg["leg"]: leg for leg in event["legs"]}
             planned = sum(leg["amount"]["amount"] for leg in event["legs"])
             assert planned == event["amount"]["amount"], f"the legs are not the amount: {stream}"
         elif topic in OF_A_LEG:
             leg = self.legs[stream][event["leg"]]
-            assert event["amount"] == leg["amount"], f"another amount than planned: {stream}"
+            found = self.found_paid.pop((stream, event["leg"]), leg["amount"])
+            known = (leg["amount"], found) if topic == "WithdrawalReturned" else (leg["amount"],)
+            assert event["amount"] in known, f"another amount than planned: {stream}"
             assert event["provider"] == leg["provider"], f"another provider: {stream}"
+        elif topic == "TransactionResolved" and stream in self.legs:
+            went = [m["money"] for m in event["moves"] if ":clearing:" in m["target"]]
+            if went:
+                total = {**went[0], "amount": sum(money["amount"] for money in went)}
+                self.found_paid[stream, event["leg"]] = total
 
     def _follow_the_people(self, stream: str, topic: str, event: dict[str, Any]) -> None:
         """Nobody agrees to what they asked for."""
