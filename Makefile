@@ -28,7 +28,7 @@ demo: setup ## play a seeded day through the real API and print what happened
 	@$(BIN)/tallystick demo
 
 test: setup ## every test, against a real embedded database
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: setup lint types layers dependencies test ## what CI runs
 
