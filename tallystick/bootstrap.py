@@ -71,6 +71,9 @@ SIMULATOR_POLL_DELAYS_SECONDS = (1, 1, 2, 3, 5)
 SIMULATOR_EXPIRY_SECONDS = {"redirect": 10, "bank_transfer": 10, "voucher": 600}
 
 READ_CONNECTIONS_MAX = 16
+READS_NAME = "tallystick-api"
+"""What the database calls the connections that requests read with."""
+
 READ_TIMEOUT_MS = 5_000
 
 FILES_KEPT = 256
@@ -304,6 +307,7 @@ async def _open_reads(conninfo: str) -> "AsyncIterator[Read]":
 
     pool = AsyncConnectionPool(
         conninfo,
+        kwargs={"application_name": READS_NAME},
         min_size=1,
         max_size=READ_CONNECTIONS_MAX,
         timeout=READ_TIMEOUT_MS / 1_000,
