@@ -11,14 +11,24 @@ from collections.abc import Sequence
 from domain.commands import Command, repeated
 from domain.deposit import Deposit, DepositStatus, fold_deposit
 from domain.errors import EvidenceMissing, InvalidTransition
-from domain.events import DepositConcernsReviewed, DepositEvent, DepositExcessTracked
+from domain.events import (
+    DepositConcernsReviewed,
+    DepositDisputeFundsTracked,
+    DepositEvent,
+    DepositExcessTracked,
+    DepositRefundTracked,
+)
 from domain.money import Money
+
+_GoesOut = DepositRefundTracked | DepositDisputeFundsTracked
 
 
 def with_excess(
     deposit: Deposit, events: Sequence[DepositEvent], command: Command
 ) -> tuple[DepositEvent, ...]:
     """`events` of the deposit's, and how much more has gone out than came in if that changes."""
+    if not (deposit.refunds or deposit.withdrawn or any(isinstance(e, _GoesOut) for e in events)):
+        return tuple(events)  # nothing has gone out, as with nearly all deposits
     after = fold_deposit(deposit, events)
     if after is None or after.excess_minor == (after.excess.amount if after.excess else 0):
         return tuple(events)
