@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import psycopg
 import structlog
-from anyio import CancelScope
+from anyio import CancelScope, Semaphore, fail_after
 from eventsourcing import persistence
-from psycopg_pool import AsyncConnectionPool, PoolClosed
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from domain.commands import Command
 from projections import tables
@@ -316,13 +316,24 @@ async def _open_reads(conninfo: str) -> "AsyncIterator[Read]":
         open=False,
     )
 
+    turns = Semaphore(READ_CONNECTIONS_MAX)
+
     @asynccontextmanager
     async def read() -> "AsyncIterator[object]":
-        # Whoever goes away is cancelled again and again until they are gone, also while they give
-        # the connection back: the pool would never see it again. What they ask ends in time.
-        with CancelScope(shield=True):
-            async with pool.connection() as connection:
-                yield connection
+        # Whoever goes away is cancelled again and again until they are gone. Waiting for a turn
+        # they leave the queue; but while they gave a connection back, the pool would never see it
+        # again: so what was lent is used to its end, which comes in time.
+        try:
+            with fail_after(READ_TIMEOUT_MS / 1_000):
+                await turns.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout("no connection to read with became free in time") from error
+        try:
+            with CancelScope(shield=True):
+                async with pool.connection() as connection:
+                    yield connection
+        finally:
+            turns.release()
 
     async with pool:
         yield read
