@@ -50,7 +50,7 @@ from api import (
 from api.door import KEY_LOOKUPS_MAX, PARSERS_MAX
 from api.errors import DatabaseAway, MethodNotAllowed, NoSuchPath, RequestError, Unexpected
 from api.observing import Metrics, Observing
-from api.openapi import described
+from api.openapi import answered, described
 from api.services import Services
 from api.validation import refusal
 from domain.errors import DomainError
@@ -129,9 +129,11 @@ def create_app(services: Services) -> FastAPI:
         title="Tallystick",
         version="1",
         lifespan=lifespan,
-        # Their pages load scripts from a foreign host; /openapi.json is there for every tool.
+        # Their pages load scripts from a foreign host; /openapi.json is there for every tool, and
+        # made here, because theirs is made anew for every request, on the event loop.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
@@ -142,6 +144,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
     _answer_errors(app, services)
     app.openapi = described(app)  # type: ignore[method-assign]
+    app.add_route("/openapi.json", answered(app), include_in_schema=False)
     app.add_middleware(Observing, metrics=metrics)
     app.add_middleware(CorrelationIdMiddleware)
     return app
@@ -173,7 +176,9 @@ async def _of_framework(request: Request, error: Exception) -> Response:
         case HTTPStatus.NOT_FOUND:
             return problems.response(NoSuchPath())
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return problems.response(MethodNotAllowed(headers={"allow": _allowed(request)}))
+            limiter = request.app.state.parsers
+            allowed = await to_thread.run_sync(_allowed, request, limiter=limiter)
+            return problems.response(MethodNotAllowed(headers={"allow": allowed}))
         case _:
             _log.error("http.framework_error", status=found.status_code)
             return problems.response(Unexpected())

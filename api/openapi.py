@@ -1,10 +1,15 @@
 """The OpenAPI document: what FastAPI derives, and what it cannot know."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from threading import Lock
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import Response
 
 from api.examples import add_examples
 
@@ -64,9 +69,14 @@ _PROBLEM: dict[str, Any] = {
 
 
 def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """A function that makes the app's document, once."""
+    """A function that makes the app's document, once: that takes a second, so ask in a thread."""
+    making = Lock()
 
     def openapi() -> dict[str, Any]:
+        with making:
+            return made()
+
+    def made() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
                 title=app.title,
@@ -82,6 +92,19 @@ def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
         return app.openapi_schema
 
     return openapi
+
+
+def answered(app: FastAPI) -> Callable[[Request], Response]:
+    """The document as an answer, whose bytes are made once. Not async: it is called in a thread."""
+
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(app.openapi())
+
+    def answer(_request: Request) -> Response:
+        return Response(document(), media_type="application/json")
+
+    return answer
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
