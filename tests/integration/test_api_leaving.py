@@ -111,14 +111,6 @@ def test_a_stream_that_is_left_gives_back_what_it_held(api: Api) -> None:
     leave_at_every_moment(api, "/v1/events", "accept: text/event-stream", times=400)
 
 
-def test_who_leaves_before_their_turn_to_read_leaves_the_queue(api: Api) -> None:
-    for _ in range(10):
-        with ExitStack() as stack:
-            for _ in range(100):
-                stack.enter_context(asking(api, "/v1/events", "accept: text/event-stream"))
-    assert max(reads_seconds(api)) < READ_SECONDS_MAX
-
-
 def test_a_page_that_is_left_gives_back_what_it_held(api: Api) -> None:
     leave_at_every_moment(api, f"/v1/transactions?as_of={end_of(api)}")
 
