@@ -169,6 +169,8 @@ async def _stream(request: Request, feed: Feed, after: int) -> AsyncIterator[byt
         async with reading(request) as connection:
             found = await log_reading.scan(connection, wanted, after, feed.limit)
         for event in found.events:
+            # Others have their turn between two events; and here it ends for a client that left.
+            await asyncio.sleep(0)
             yield _as_sse(log_reading.shown(event, role))
         if found.events:
             sent_at, sent = monotonic(), found.events[-1].position

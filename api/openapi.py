@@ -1,11 +1,11 @@
 """The OpenAPI document: what FastAPI derives, and what it cannot know."""
 
-from collections.abc import Callable, Iterator
-from functools import cache
-from threading import Lock
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
+from anyio import Lock, to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
@@ -70,7 +70,7 @@ _PROBLEM: dict[str, Any] = {
 
 def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """A function that makes the app's document, once: that takes a second, so ask in a thread."""
-    making = Lock()
+    making = threading.Lock()
 
     def openapi() -> dict[str, Any]:
         with making:
@@ -94,15 +94,19 @@ def described(app: FastAPI) -> Callable[[], dict[str, Any]]:
     return openapi
 
 
-def answered(app: FastAPI) -> Callable[[Request], Response]:
-    """The document as an answer, whose bytes are made once. Not async: it is called in a thread."""
+def answered(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
+    """The document as an answer, whose bytes are made once, in one thread, however many ask."""
+    making = Lock()
+    made: list[bytes] = []
 
-    @cache
     def document() -> bytes:
         return msgspec.json.encode(app.openapi())
 
-    def answer(_request: Request) -> Response:
-        return Response(document(), media_type="application/json")
+    async def answer(_request: Request) -> Response:
+        async with making:
+            if not made:
+                made.append(await to_thread.run_sync(document))
+        return Response(made[0], media_type="application/json")
 
     return answer
 

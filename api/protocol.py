@@ -7,6 +7,7 @@ where an answer can still be told apart, and the connection is closed.
 """
 
 import asyncio
+import select
 from typing import ClassVar, Final
 from uuid import uuid4
 
@@ -47,6 +48,12 @@ PIECE_BYTES: Final = 8_192
 AHEAD_BYTES: Final = 65_536
 """Of what is sent ahead during an answer. Reading goes on until there is so much, for that a client
 has left is seen only behind what it had sent."""
+
+SAFE: Final = frozenset({"GET", "HEAD"})
+"""Methods whose requests need no answer when nobody is there to read it."""
+
+HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
+"""What Linux says of a client that will send no more; 0 where it cannot be asked."""
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES_MAX: Final = 16_000_000
@@ -195,7 +202,18 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        if cycle.scope["method"] in SAFE and self._has_hung_up():
+            # The end of what it sent is read only after this: by then much would have been done.
+            cycle.disconnected = cycle.response_complete = True
+            self.transport.abort()
+            return
         super()._start_asgi_task(cycle, app)
+
+    def _has_hung_up(self) -> bool:
+        """Whether the client has gone, as far as the kernel knows."""
+        asked = select.poll()
+        asked.register(self.transport.get_extra_info("socket"), HUNG_UP)
+        return bool(HUNG_UP and asked.poll(0))
 
     # --- what goes out --------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 For each behaviour a process does that and nothing else for `--seconds`, as fast as it can, while a
 normal client at another address of this machine asks for its deposits, makes some, and asks whether
-the service is alive. Told are the slowest and the middle of that client's requests, and what it was
-refused: nothing should be, whatever goes on beside it.
+the service is alive, over the connection it has and over new ones. Told are the slowest and the
+middle of that client's requests, and what it was refused: nothing should be, whatever goes on
+beside it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle
 from time import perf_counter
 from uuid import uuid4
@@ -165,7 +167,7 @@ def beside(name: str, port: int, key: str, seconds: float) -> Waited:
     transport = httpx2.HTTPTransport(local_address=NORMAL_ADDRESS)
     base, headers = f"http://127.0.0.1:{port}", {"authorization": f"Bearer {key}"}
     with httpx2.Client(transport=transport, base_url=base, headers=headers, timeout=60) as client:
-        ask = cycle([_is_alive, _make_deposit, _ask_for_deposits])
+        ask = cycle([_is_alive, _make_deposit, _ask_for_deposits, partial(_come_anew, base)])
         until = perf_counter() + seconds
         while (began := perf_counter()) < until:
             try:
@@ -191,6 +193,13 @@ def beside(name: str, port: int, key: str, seconds: float) -> Waited:
 
 def _is_alive(client: httpx2.Client) -> httpx2.Response:
     return client.get("/livez")
+
+
+def _come_anew(base: str, _client: httpx2.Client) -> httpx2.Response:
+    """Over a connection of its own, which has to be let in first."""
+    transport = httpx2.HTTPTransport(local_address=NORMAL_ADDRESS)
+    with httpx2.Client(transport=transport, base_url=base, timeout=60) as client:
+        return _is_alive(client)
 
 
 def _make_deposit(client: httpx2.Client) -> httpx2.Response:

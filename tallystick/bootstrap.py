@@ -76,6 +76,10 @@ READS_NAME = "tallystick-api"
 
 READ_TIMEOUT_MS = 5_000
 
+BACKLOG_MAX = 65_535
+"""Connections that wait to be let in, as far as the system allows: who finds no place there comes
+again a second later, while those who wait are let in within a fraction of one."""
+
 FILES_KEPT = 256
 """Open files of an API process that are not for its clients."""
 
@@ -185,6 +189,7 @@ def build_server(settings: Settings, app: "FastAPI", connections_max: int) -> "u
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=10,
+            backlog=BACKLOG_MAX,
         )
     )
 

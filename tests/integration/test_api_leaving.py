@@ -1,5 +1,6 @@
 """Clients that go away: whatever they had asked for, the others are answered as before."""
 
+import asyncio
 import socket
 import struct
 import time
@@ -14,7 +15,9 @@ from uuid import uuid4
 import httpx2
 import psycopg
 import pytest
+from starlette.types import Message
 
+from api.app import create_app
 from tallystick.bootstrap import READ_CONNECTIONS_MAX, READS_NAME
 from tallystick.config import Settings
 from tallystick.eventstore.database import Role, conninfo
@@ -109,6 +112,41 @@ def end_of(api: Api) -> int:
 
 def test_a_stream_that_is_left_gives_back_what_it_held(api: Api) -> None:
     leave_at_every_moment(api, "/v1/events", "accept: text/event-stream", times=400)
+
+
+def test_a_stream_ends_between_two_events_where_its_client_leaves(api: Api) -> None:
+    sent = asyncio.run(sent_of_a_stream(api, leaving_after=b"\n\n"))
+    assert 0 < sum(b"data: " in body for body in sent) <= 3
+
+
+async def sent_of_a_stream(api: Api, leaving_after: bytes) -> list[bytes]:
+    """What the API sends to a client that leaves when it has its first event."""
+    has_left, sent = asyncio.Event(), list[bytes]()
+    asking = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Message:
+        for request in asking:
+            return request
+        await has_left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+        if sent[-1].startswith(b"event:") and sent[-1].endswith(leaving_after):
+            has_left.set()
+
+    headers = {"authorization": f"Bearer {api.keys['cleo']}", "accept": "text/event-stream"}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/events",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    app = create_app(api.services)
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    return sent
 
 
 def test_a_page_that_is_left_gives_back_what_it_held(api: Api) -> None:

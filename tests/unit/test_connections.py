@@ -36,8 +36,13 @@ def run(loop_name: str, test: Coroutine[object, object, None]) -> None:
         runner.run(asyncio.wait_for(test, 60))
 
 
+asked: list[str] = []
+"""What the application was asked for, in order."""
+
+
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers at once, `/whole` when the body has come, and `/wait` when the client has left."""
+    asked.append(f"{scope['method']} {scope['path']}")
     while scope["path"] == "/whole" and (await receive()).get("more_body", False):
         pass
     while scope["path"] == "/wait" and (await receive())["type"] != "http.disconnect":
@@ -200,6 +205,27 @@ def test_a_whole_request_behind_another_keeps_its_place(loop_name: str) -> None:
                 assert b"200 OK" in await received(first)
                 with closing(connect(b"GET /" + HOST + b"\r\n")) as other:
                     assert b"too_many_connections" in await received(other)
+
+    run(loop_name, test())
+
+
+# --- who has gone -------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who has hung up")
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_nothing_is_read_for_who_has_left_but_what_they_write_is_written(loop_name: str) -> None:
+    """They came and went while the loop was busy: here, before it could have a look."""
+
+    async def test() -> None:
+        asked.clear()
+        async with serving(Limits()) as connect:
+            connect(b"GET /left" + HOST + b"\r\n").close()
+            connect(b"POST /left" + HOST + b"content-length: 2\r\n\r\nhi").close()
+            reset(connect(b"HEAD /left" + HOST + b"\r\n"))
+            with closing(connect(b"GET /stays" + HOST + b"\r\n")) as client:
+                assert b"200 OK" in await received(client)
+        assert asked == ["POST /left", "GET /stays"]
 
     run(loop_name, test())
 
