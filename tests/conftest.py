@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from tallystick.config import Settings
@@ -19,6 +20,23 @@ from tallystick.eventstore import embedded
 
 _PREFIX = "tallystick-tests-"
 _MEMORY_BYTES_MIN = 6 * 1024**3  # the write-ahead log alone may take two
+
+settings.register_profile(
+    "default",
+    max_examples=100,
+    stateful_step_count=30,
+    deadline=None,  # how long something takes is for bench/ to say
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    print_blob=True,
+)
+settings.register_profile(
+    "soak",
+    settings.get_profile("default"),
+    max_examples=10_000,
+    stateful_step_count=50,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+"""How hard the properties are tried: HYPOTHESIS_PROFILE=soak for hours of it."""
 
 
 @pytest.fixture(scope="session")

@@ -130,6 +130,7 @@ class NaiveCounters:
                     "takes": takes,
                     "waits": True,
                     "attempts": set(),
+                    "minor": leg["amount"]["amount"],
                 }
                 for leg in event["legs"]
             }
@@ -151,12 +152,15 @@ class NaiveCounters:
         elif topic == "WithdrawalReturned":
             legs[event["leg"]]["takes"] = False
         elif topic == "WithdrawalPaid":
-            legs[event["leg"]]["takes"] = True
+            leg = legs[event["leg"]]
+            leg["takes"], leg["minor"] = True, leg["amount"]["amount"]
         elif topic == "TransactionResolved":
             leg = legs[event["leg"]]
+            if event["target"] == "paid" and not leg["takes"]:  # what was paid, as it was found
+                leg["minor"] = _into_clearing(event)
             leg["takes"], leg["waits"] = event["target"] == "paid", False
         for number, leg in legs.items():
-            minor = -leg["amount"]["amount"] if leg["takes"] else 0
+            minor = -leg["minor"] if leg["takes"] else 0
             currency = leg["amount"]["currency"]
             self._contribute((stream, number), _instrument(leg, leg["instrument"], currency, minor))
 
@@ -323,8 +327,7 @@ def refund_gone(before: int, topic: str, event: dict[str, Any]) -> int:
     if topic == "TransactionResolved":
         if event["target"] == "failed":
             return 0
-        into_clearing = [m for m in event["moves"] if m["target"].startswith("provider:")]
-        return sum(move["money"]["amount"] for move in into_clearing) or before
+        return _into_clearing(event) or before
     if topic == "RefundSucceeded":
         return event["amount"]["amount"]
     return before
@@ -334,6 +337,12 @@ def _moved(event: dict[str, Any], source: str) -> dict[str, Any] | None:
     """What a resolution moved out of an account of that kind."""
     moved = [m["money"] for m in event["moves"] if m["source"].startswith(source)]
     return moved[0] if moved else None
+
+
+def _into_clearing(event: dict[str, Any]) -> int:
+    """How much a resolution found to be paid, in minor units."""
+    into_clearing = [m for m in event["moves"] if m["target"].startswith("provider:")]
+    return sum(move["money"]["amount"] for move in into_clearing)
 
 
 def _leg_of(legs: dict[int, dict[str, Any]], attempt: int) -> dict[str, Any]:
