@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := domain projections api replay tallystick tests bench
+SOURCES := domain projections ledger api replay tallystick tests bench
 
 .PHONY: help setup run demo test check format lint types layers dependencies audit bench soak reference lock clean
 

@@ -1,0 +1,1 @@
+"""The API: the present over HTTP."""

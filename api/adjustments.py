@@ -12,8 +12,8 @@ from api.door import KeyedRoute
 from api.requests_transactions import NewAdjustment, NoteBody
 from api.resources_transactions import AdjustmentAnswer
 from domain.errors import AdjustmentInvalid, EvidenceMissing, RoleNotAllowed, SelfApproval
-from tallystick.commands.adjustments import RequestAdjustment
-from tallystick.commands.errors import PlayerNotFound, TransactionNotFound
+from ledger.commands.adjustment import RequestAdjustment
+from ledger.commands.errors import PlayerNotFound, TransactionNotFound
 
 router = APIRouter(
     prefix="/v1/adjustments", tags=["Adjustments"], route_class=KeyedRoute, dependencies=KEYED

@@ -21,7 +21,7 @@ from domain.dispute import Dispute
 from domain.refund import Refund
 from domain.transactions import accounts_of
 from domain.withdrawal import Withdrawal
-from tallystick.commands.handling import Caller, Written
+from ledger.commands.handling import Caller, Written
 
 REPLAYED_HEADER: Final = "idempotent-replayed"
 

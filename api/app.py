@@ -55,11 +55,11 @@ from api.services import Services
 from api.validation import refusal
 from domain.errors import DomainError
 from domain.money import InvalidMoney
+from ledger.checkpoints.proving import ProofError
+from ledger.eventstore.errors import AppendError
+from ledger.eventstore.positions import AsOfError
+from ledger.providers.protocol import QuoteUnavailable
 from projections.reading import ReadModelBehind, Waiting
-from tallystick.eventstore.errors import AppendError
-from tallystick.eventstore.positions import AsOfError
-from tallystick.providers.protocol import QuoteUnavailable
-from tallystick.proving import ProofError
 
 WRITES_MAX: Final = 64
 """Commands carried out at once; more wait for a thread, and their appends share one flush."""

@@ -15,14 +15,8 @@ from api import declared
 from api.errors import FieldError, RequestInvalid
 from api.paging import PageParameters, Parameters
 from api.services import ReadConnection
-from tallystick.eventstore.positions import (
-    AsOf,
-    AsOfError,
-    AsOfInFuture,
-    AsOfInvalid,
-    instant_named,
-)
-from tallystick.eventstore.positions import resolve_async as resolve
+from ledger.eventstore.positions import AsOf, AsOfError, AsOfInFuture, AsOfInvalid, instant_named
+from ledger.eventstore.positions import resolve_async as resolve
 
 AS_OF_HEADER: Final = "Tallystick-As-Of"
 INSTANT_HEADER: Final = "Tallystick-As-Of-Instant"

@@ -26,10 +26,10 @@ from domain.events import (
 from domain.indicators.catalogue import BY_CODE
 from domain.policy import fold_policy, policy_stream
 from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from ledger.commands.errors import TransactionNotFound
 from projections.fraud import queries as hits
 from projections.fraud.model import FRAUD
 from projections.read_model import Recorded
-from tallystick.commands.errors import TransactionNotFound
 
 router = APIRouter(
     prefix="/v1/withdrawals",

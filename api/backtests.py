@@ -21,8 +21,8 @@ from api.requests import Body
 from api.resources_backtests import BacktestListed, BacktestShown
 from api.roles import May, needs
 from domain.errors import RoleNotAllowed
-from tallystick.commands.errors import RuleSetNotFound
-from tallystick.export_jobs import BACKTESTS, BacktestNotFound, TooManyExports
+from ledger.commands.errors import RuleSetNotFound
+from ledger.export_jobs import BACKTESTS, BacktestNotFound, TooManyExports
 
 router = APIRouter(prefix="/v1", tags=["Fraud"], route_class=KeyedRoute, dependencies=KEYED)
 

@@ -18,10 +18,10 @@ from api.requests_batches import OPERATIONS, BatchBody, CommandBody
 from api.resources import Shown
 from api.services import Services
 from api.validation import command_errors, operation_unknown
-from tallystick.commands.batches import Ask, Outcome
-from tallystick.commands.errors import BatchRefused
-from tallystick.commands.handling import Caller
-from tallystick.commands.players import Wagered
+from ledger.commands.batches import Ask, Outcome
+from ledger.commands.errors import BatchRefused
+from ledger.commands.handling import Caller
+from ledger.commands.player import Wagered
 
 router = APIRouter(
     prefix="/v1/batches", tags=["Batches"], route_class=KeyedRoute, dependencies=KEYED

@@ -17,9 +17,9 @@ from api.paging import (
     link_next,
 )
 from api.resources import Instant, Shown
-from tallystick.checkpoints.signers import KnownSigner
-from tallystick.checkpoints.store import StoredCheckpoint
-from tallystick.proving import CheckpointNotFound, SigningKeyNotFound
+from ledger.checkpoints.proving import CheckpointNotFound, SigningKeyNotFound
+from ledger.checkpoints.signers import KnownSigner
+from ledger.checkpoints.store import StoredCheckpoint
 
 router = APIRouter(
     prefix="/v1/checkpoints", tags=["Proofs"], route_class=KeyedRoute, dependencies=KEYED

@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 
 from api.answers import IdempotencyKey, IfMatch, expected_version
 from api.services import Services
-from tallystick.commands.handling import Caller
+from ledger.commands.handling import Caller
 
 # Only declares the scheme in the OpenAPI document: the key is checked before, in `door.py`.
 api_key = HTTPBearer(

@@ -23,9 +23,9 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.money import InvalidMoney
-from tallystick.commands.conversions import QuoteConversion
-from tallystick.commands.errors import NoRates, PlayerNotFound, ProviderNotFound
-from tallystick.providers.protocol import QuoteUnavailable
+from ledger.commands.conversion import QuoteConversion
+from ledger.commands.errors import NoRates, PlayerNotFound, ProviderNotFound
+from ledger.providers.protocol import QuoteUnavailable
 
 router = APIRouter(
     prefix="/v1/conversions", tags=["Conversions"], route_class=KeyedRoute, dependencies=KEYED

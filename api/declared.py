@@ -6,9 +6,9 @@ from typing import Any, Final
 from api import errors as request
 from api.problems import MEDIA_TYPE, STATUS, TYPE_PREFIX, code_of, detail_of, title_of
 from domain import errors as domain
+from ledger.commands import errors as commands
+from ledger.eventstore import errors as store
 from projections.reading import ReadModelBehind
-from tallystick.commands import errors as commands
-from tallystick.eventstore import errors as store
 
 ErrorClass = type[Exception]
 

@@ -12,8 +12,8 @@ from api.door import KeyedRoute
 from api.requests_transactions import NewTransaction, NoteBody, ResolveDepositBody
 from api.resources_transactions import DepositAnswer
 from domain.errors import EvidenceMissing, InvalidResolution, SelfApproval
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.errors import PlayerNotFound, ProviderNotFound
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.errors import PlayerNotFound, ProviderNotFound
 
 router = APIRouter(
     prefix="/v1/deposits", tags=["Deposits"], route_class=KeyedRoute, dependencies=KEYED

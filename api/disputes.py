@@ -21,8 +21,8 @@ from domain.dispute import DisputeStatus
 from domain.errors import EvidenceMissing
 from domain.events import DisputeOpened
 from domain.outcomes import DisputeStage
+from ledger.commands.errors import TransactionNotFound
 from projections.history import Filters
-from tallystick.commands.errors import TransactionNotFound
 
 router = APIRouter(
     prefix="/v1/disputes", tags=["Disputes"], route_class=KeyedRoute, dependencies=KEYED

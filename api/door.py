@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.errors import BodyUnsupported, NotAuthenticated
 from api.json_body import BODY_BYTES_SMALL, is_json, parse, read_body
 from api.services import Services
-from tallystick.access import Holder, key_id_of
+from ledger.access.api_keys import Holder, key_id_of
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -28,7 +28,7 @@ from api.validation import invalid
 from api.withholding import not_whole_for
 from domain.errors import RoleNotAllowed
 from domain.events import EVENT_TYPES
-from tallystick.export_jobs import (
+from ledger.export_jobs import (
     ExportEnded,
     ExportFileNotFound,
     ExportNotFound,

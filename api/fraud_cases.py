@@ -41,9 +41,9 @@ from domain.errors import (
 )
 from domain.events import FraudCaseEvent, FraudCaseOpened
 from domain.fraud_case import CaseDecision, CaseStatus, FraudCase, fold_case
+from ledger.commands.errors import CaseNotFound, PlayerNotFound, VersionChanged
 from projections import fraud_cases
 from projections.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow
-from tallystick.commands.errors import CaseNotFound, PlayerNotFound, VersionChanged
 
 router = APIRouter(prefix="/v1/cases", tags=["Fraud"], route_class=KeyedRoute, dependencies=KEYED)
 

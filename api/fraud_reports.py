@@ -19,6 +19,8 @@ from api.as_of import PageQueryParameters, QueryParameters, queries
 from api.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.door import KeyedRoute
 from api.errors import IfMatchMalformed
+from api.fraud.documents.goaml import goaml
+from api.fraud.documents.pdf import report_pdf
 from api.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.reading import View, in_words, viewing
 from api.requests_fraud import DismissBody, FileBody, ReportBody
@@ -35,17 +37,10 @@ from domain.errors import (
 from domain.events import ReportDrafted, ReportedTransaction, ReportEvent
 from domain.fraud_report import Report, fold_report
 from domain.transactions import Transaction, kind_of
+from ledger.commands.errors import CaseNotFound, ReportNotFound, TransactionNotFound, VersionChanged
+from ledger.commands.handling import Caller, command_id
 from projections import fraud_cases
 from projections.fraud_cases import FRAUD_CASES
-from tallystick.commands.errors import (
-    CaseNotFound,
-    ReportNotFound,
-    TransactionNotFound,
-    VersionChanged,
-)
-from tallystick.commands.handling import Caller, command_id
-from tallystick.reports.goaml import goaml
-from tallystick.reports.pdf import report_pdf
 
 router = APIRouter(tags=["Fraud"], route_class=KeyedRoute, dependencies=KEYED)
 

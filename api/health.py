@@ -15,9 +15,9 @@ from api.observing import Metrics
 from api.reading import reading
 from api.resources import Shown
 from api.services import Services
+from ledger.checkpoints import signers
 from projections.reading import ModelLag, lag
 from projections.registry import READ_MODELS
-from tallystick.checkpoints import signers
 
 router = APIRouter(tags=["Operations"], route_class=OpenRoute)
 

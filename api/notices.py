@@ -14,8 +14,8 @@ from api.door import OpenRoute
 from api.errors import BodyTooLarge, BodyUnsupported, NoticeRefused, RequestInvalid
 from api.free_text import holds_card_number
 from api.providers import ProviderName
-from tallystick.commands.errors import ProviderNotFound
-from tallystick.providers.protocol import DisputeNotice, InvalidNotice, ProviderNotice
+from ledger.commands.errors import ProviderNotFound
+from ledger.providers.protocol import DisputeNotice, InvalidNotice, ProviderNotice
 
 router = APIRouter(prefix="/v1/providers", tags=["Providers"], route_class=OpenRoute)
 

@@ -23,9 +23,9 @@ from domain.calendar import today_of
 from domain.counters import Window, limit_counter
 from domain.errors import LimitInvalid, NothingToChange
 from domain.player import Player
+from ledger.commands.errors import PlayerNotFound
 from projections import balances
 from projections.history import HISTORY
-from tallystick.commands.errors import PlayerNotFound
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED

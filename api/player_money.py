@@ -21,11 +21,11 @@ from api.requests_players import WagerBody
 from api.resources import Instant, MoneyShown, Shown
 from domain.counters import instrument_counter
 from domain.player import Player
+from ledger.commands.errors import PlayerNotFound
 from projections import balances, journal, past_balances
 from projections.balances import Balance
 from projections.history import HISTORY
 from projections.journal import JOURNAL, Entry
-from tallystick.commands.errors import PlayerNotFound
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED

@@ -9,7 +9,7 @@ from pydantic import Field
 from api.resources import Instant, MoneyShown, ReceiptShown, Shown
 from domain.jurisdictions import jurisdiction_of
 from domain.player import Limit, Player
-from tallystick.commands.players import HolderChecked, Wagered
+from ledger.commands.player import HolderChecked, Wagered
 
 WindowWord = Literal["day", "week", "month"]
 StopWord = Literal["deposits", "payouts"]

@@ -35,7 +35,7 @@ from domain.errors import (
 from domain.events import PlayerRegistered
 from domain.holds import KIND_BY_ROLE
 from domain.player import HoldKind, Player
-from tallystick.commands.errors import PlayerNotFound
+from ledger.commands.errors import PlayerNotFound
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED

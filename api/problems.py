@@ -14,13 +14,13 @@ from starlette.responses import Response
 from api import errors as request
 from domain import errors as domain
 from domain.money import InvalidMoney
+from ledger import export_jobs as exports
+from ledger.checkpoints import proving
+from ledger.commands import errors as commands
+from ledger.eventstore import errors as store
+from ledger.eventstore.positions import AsOfError, AsOfInFuture, AsOfInvalid
+from ledger.providers.protocol import QuoteUnavailable
 from projections.reading import ReadModelBehind
-from tallystick import export_jobs as exports
-from tallystick import proving
-from tallystick.commands import errors as commands
-from tallystick.eventstore import errors as store
-from tallystick.eventstore.positions import AsOfError, AsOfInFuture, AsOfInvalid
-from tallystick.providers.protocol import QuoteUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:tallystick:problem:"

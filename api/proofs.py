@@ -20,8 +20,8 @@ from api.resources import Shown
 from api.roles import denied
 from api.withholding import not_whole_for
 from domain.errors import RoleNotAllowed
-from tallystick.proof_files import consistency_json, inclusion_json
-from tallystick.proving import LogNotAsSigned, PositionBeyondLog, SizesInvalid
+from ledger.checkpoints.proof_files import consistency_json, inclusion_json
+from ledger.checkpoints.proving import LogNotAsSigned, PositionBeyondLog, SizesInvalid
 
 router = APIRouter(prefix="/v1/proofs", tags=["Proofs"], route_class=KeyedRoute, dependencies=KEYED)
 

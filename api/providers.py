@@ -18,7 +18,7 @@ from api.resources import Shown
 from domain.errors import NothingToChange
 from domain.events import ProviderEvent
 from domain.provider import Provider, fold_provider, provider_stream
-from tallystick.commands.errors import ProviderNotFound
+from ledger.commands.errors import ProviderNotFound
 
 router = APIRouter(
     prefix="/v1/providers", tags=["Providers"], route_class=KeyedRoute, dependencies=KEYED

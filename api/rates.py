@@ -37,7 +37,7 @@ from domain.rates import (
     fold_rates,
     rates_stream,
 )
-from tallystick.commands.errors import NoRates, RateProposalNotFound, VersionChanged
+from ledger.commands.errors import NoRates, RateProposalNotFound, VersionChanged
 
 router = APIRouter(
     prefix="/v1/rates", tags=["Policies and rates"], route_class=KeyedRoute, dependencies=KEYED

@@ -21,8 +21,8 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.money import InvalidMoney
-from tallystick.commands.errors import TransactionNotFound
-from tallystick.commands.refunds import RequestRefund
+from ledger.commands.errors import TransactionNotFound
+from ledger.commands.refund import RequestRefund
 
 router = APIRouter(
     prefix="/v1/refunds", tags=["Refunds"], route_class=KeyedRoute, dependencies=KEYED

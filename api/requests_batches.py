@@ -21,12 +21,12 @@ from api.requests_transactions import (
     NoteBody,
     ScoreBody,
 )
-from tallystick.commands.adjustments import RequestAdjustment
-from tallystick.commands.batches import Ask
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.handling import Caller
-from tallystick.commands.refunds import RequestRefund
-from tallystick.commands.withdrawals import RequestWithdrawal
+from ledger.commands.adjustment import RequestAdjustment
+from ledger.commands.batches import Ask
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.handling import Caller
+from ledger.commands.refund import RequestRefund
+from ledger.commands.withdrawal import RequestWithdrawal
 
 COMMANDS_MAX: Final = 1_000
 

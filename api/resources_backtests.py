@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from api.resources import Instant, Shown
-from tallystick.export_jobs import Job
+from ledger.export_jobs import Job
 
 
 class SpanShown(Shown):

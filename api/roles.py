@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 
 from domain.errors import RoleNotAllowed
 from domain.events import FraudCaseEvent, ReportEvent, RuleSetEvent
-from tallystick.access import StaffRole
+from ledger.access.api_keys import StaffRole
 
 ADMINISTRATOR, AUDITOR, COMPLIANCE, FINANCE, FRAUD = (
     StaffRole.ADMINISTRATOR,

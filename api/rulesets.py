@@ -39,7 +39,7 @@ from domain.ruleset import (
     fold_rulesets,
     ruleset_stream,
 )
-from tallystick.commands.errors import RuleSetNotFound, VersionChanged
+from ledger.commands.errors import RuleSetNotFound, VersionChanged
 
 router = APIRouter(
     prefix="/v1/rulesets", tags=["Fraud"], route_class=KeyedRoute, dependencies=KEYED

@@ -6,28 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tallystick.access import Keys
-from tallystick.commands.adjustments import AdjustmentCommands
-from tallystick.commands.atomic_batches import AtomicBatches
-from tallystick.commands.batches import IndependentBatches
-from tallystick.commands.conversions import ConversionCommands
-from tallystick.commands.deposits import DepositCommands
-from tallystick.commands.disputes import DisputeCommands
-from tallystick.commands.fraud_cases import FraudCaseCommands
-from tallystick.commands.fraud_reports import FraudReportCommands
-from tallystick.commands.handling import Handling
-from tallystick.commands.inbox import Inbox
-from tallystick.commands.players import PlayerCommands
-from tallystick.commands.policies import PolicyCommands
-from tallystick.commands.providers import ProviderCommands
-from tallystick.commands.rates import RateCommands
-from tallystick.commands.refunds import RefundCommands
-from tallystick.commands.rulesets import RuleSetCommands
-from tallystick.commands.withdrawals import WithdrawalCommands
-from tallystick.export_jobs import ExportQueue
-from tallystick.providers.protocol import PaymentProvider
-from tallystick.proving import Proving
-from tallystick.reports.goaml import ReportingEntity
+from api.fraud.documents.goaml import ReportingEntity
+from ledger.access.api_keys import Keys
+from ledger.checkpoints.proving import Proving
+from ledger.commands.adjustment import AdjustmentCommands
+from ledger.commands.atomic_batches import AtomicBatches
+from ledger.commands.batches import IndependentBatches
+from ledger.commands.conversion import ConversionCommands
+from ledger.commands.deposit import DepositCommands
+from ledger.commands.dispute import DisputeCommands
+from ledger.commands.fraud_case import FraudCaseCommands
+from ledger.commands.fraud_report import FraudReportCommands
+from ledger.commands.handling import Handling
+from ledger.commands.inbox import Inbox
+from ledger.commands.player import PlayerCommands
+from ledger.commands.policy import PolicyCommands
+from ledger.commands.provider import ProviderCommands
+from ledger.commands.rates import RateCommands
+from ledger.commands.refund import RefundCommands
+from ledger.commands.ruleset import RuleSetCommands
+from ledger.commands.withdrawal import WithdrawalCommands
+from ledger.export_jobs import ExportQueue
+from ledger.providers.protocol import PaymentProvider
 
 ReadConnection = Any
 """What the queries of `projections` take: psycopg's AsyncConnection, which is not imported here.

@@ -36,11 +36,11 @@ from domain.money import AMOUNT_MINOR_MAX
 from domain.refund import RefundStatus
 from domain.transactions import Transaction
 from domain.withdrawal import WithdrawalStatus
+from ledger.commands.errors import TransactionNotFound
 from projections import history, past
 from projections.history import HISTORY, Filters
 from projections.history_status import Creation
 from projections.past import LOOKED_AT_MAX, PastTransactions
-from tallystick.commands.errors import TransactionNotFound
 
 router = APIRouter(
     prefix="/v1/transactions", tags=["Transactions"], route_class=KeyedRoute, dependencies=KEYED

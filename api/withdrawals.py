@@ -31,8 +31,8 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.money import InvalidMoney
-from tallystick.commands.errors import PlayerNotFound, ProviderNotFound
-from tallystick.commands.withdrawals import RequestWithdrawal
+from ledger.commands.errors import PlayerNotFound, ProviderNotFound
+from ledger.commands.withdrawal import RequestWithdrawal
 
 router = APIRouter(
     prefix="/v1/withdrawals", tags=["Withdrawals"], route_class=KeyedRoute, dependencies=KEYED

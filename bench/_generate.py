@@ -20,16 +20,17 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the day is played by the tests
 
 from domain.events import LedgerEvent
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.eventstore.embedded import control
+from ledger.eventstore.errors import AppendError
+from ledger.eventstore.ledger import Drafting, Ledger
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
+from replay.progress import reporting
 from tallystick import bootstrap
-from tallystick.config import Settings
-from tallystick.eventstore import database, embedded
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.errors import AppendError
-from tallystick.eventstore.ledger import Drafting, Ledger
-from tallystick.progress import reporting
 from tests.property.backroom import two_processes
 from tests.property.mixed_day import MixedDay
 
@@ -124,7 +125,7 @@ def _played(settings: Settings, seed: int) -> Day:
                 day.append([])
                 together = size
             day[-1].append((event[0], event[1], event[2], event[3]))
-    admin = embedded.cluster(settings).conninfo(user=embedded.ADMIN, dbname="postgres")
+    admin = control.cluster(settings).conninfo(user=control.ADMIN, dbname="postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
         name = psycopg.sql.Identifier(aside.database_name)
         connection.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))

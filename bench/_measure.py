@@ -16,10 +16,11 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.embedded import control
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.config import Settings
-from tallystick.eventstore import database, embedded
-from tallystick.eventstore.database import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def fresh_ledger() -> Iterator[Settings]:
         try:
             yield settings
         finally:
-            embedded.stop(settings)
+            control.stop(settings)
 
 
 def configuration(settings: Settings, **more: Any) -> dict[str, Any]:

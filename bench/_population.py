@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # it is appended as the tests do
 
-from tallystick.config import Settings
-from tallystick.progress import reporting
+from ledger.settings import Settings
+from replay.progress import reporting
 from tests import population_log
 
 

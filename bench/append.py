@@ -38,19 +38,19 @@ from domain.money import Money
 from domain.outcomes import Evidence, Outcome, Source
 from domain.player import Player, Verification
 from domain.provider import Provider, provider_stream
+from ledger.commands.assessments import StoredAssessments
+from ledger.commands.deposit import CreateDeposit, DepositCommands
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.handling import Caller
+from ledger.commands.inbox import Inbox
+from ledger.commands.past_balances import LedgerWithPast
+from ledger.commands.player import PlayerCommands
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import Drafting, Ledger
+from ledger.providers.protocol import Answer, ProviderNotice
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.assessments import StoredAssessments
-from tallystick.commands.deposits import CreateDeposit, DepositCommands
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.handling import Caller
-from tallystick.commands.inbox import Inbox
-from tallystick.commands.players import PlayerCommands
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import Drafting, Ledger
-from tallystick.past_balances import LedgerWithPast
-from tallystick.providers.protocol import Answer, ProviderNotice
 
 CALLERS = 64
 BULK_CALLERS, BULK_DEPOSITS = 4, 100

@@ -21,13 +21,13 @@ from _measure import configuration, fresh_ledger, percentile
 from rich.console import Console
 from rich.table import Table
 
+from ledger.eventstore import database, positions
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections import journal
 from replay import past
 from replay.player import player_then
 from replay.transaction import story
-from tallystick.config import Settings
-from tallystick.eventstore import database, positions
-from tallystick.eventstore.database import Role
 
 P99_MS_MAX = 10.0
 GROWTH_MAX = 2.0

@@ -11,13 +11,13 @@ from pathlib import Path
 from _measure import Result, configuration, fresh_ledger, in_turn, show
 from _population import append_population
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
 from replay.archive.write import archive
 from replay.backtest.candidates import Changed
 from replay.backtest.report import Backtest
 from replay.backtest.run import backtest
 from replay.engines import Processes
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 
 CANDIDATE = Changed(
     "candidate",

@@ -33,13 +33,13 @@ import psycopg
 from _measure import Result, arguments, configuration, fresh_ledger, percentile, show
 
 from domain.player import Verification
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.commands.handling import Caller
+from ledger.commands.player import PlayerCommands
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.access import StaffRole, create_key
-from tallystick.commands.handling import Caller
-from tallystick.commands.players import PlayerCommands
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 
 CONNECTIONS = 8
 BATCH = 100

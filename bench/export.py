@@ -19,10 +19,10 @@ from _generate import generate
 from _measure import Result, configuration, fresh_ledger, in_turn, show
 from append import library_application, library_save
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from replay.export.sinks import Format
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 
 FORMATS = (Format.JSONL, Format.PARQUET, Format.CSV, Format.CLOUDEVENTS)
 LIBRARY_EVENTS = 9_000
@@ -36,7 +36,7 @@ from time import perf_counter, process_time
 from replay.export.run import export
 from replay.export.selection import Selection
 from replay.export.sinks import Format
-from tallystick.progress import peak_memory_mb
+from replay.progress import peak_memory_mb
 began, began_cpu = perf_counter(), process_time()
 made = export(sys.argv[1], Selection(), Path(sys.argv[2]), Format(sys.argv[3]))
 print(json.dumps({

@@ -31,6 +31,10 @@ from eventsourcing.domain import DomainEvent
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.utils import register_topic
 
+from ledger.eventstore import database
+from ledger.eventstore.codec import TOPICS, decode_stored
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections.history import HISTORY
 from projections.read_model import Recorded, Rows, types_ignored
 from replay import log
@@ -39,11 +43,7 @@ from replay.archive.fold import COLUMNS, decoded, seldom_collected, topics_of
 from replay.archive.write import archive
 from replay.engines import Engine, Processes, Serial
 from replay.log import Raw
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import TOPICS, decode_stored
-from tallystick.eventstore.database import Role
-from tallystick.progress import peak_memory_mb
+from replay.progress import peak_memory_mb
 
 EVENTS = int(os.environ.get("TALLYSTICK_BENCH_EVENTS", "300000"))
 LIBRARY_EVENTS = 15_000

@@ -25,16 +25,16 @@ from append import CALLERS, append_prepared, whole_deposit
 from domain.events import DepositCompleted, DepositCreated, LedgerEvent, Origin
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome, Source
+from ledger.commands.past_balances import LedgerWithPast
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import Drafting
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.fraud.model import FRAUD
 from projections.read_model import Recorded, Rows
 from tallystick import bootstrap, population
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import Drafting
-from tallystick.past_balances import LedgerWithPast
 from tests.population_log import append_drafts
 
 WANTED = 20_000

@@ -27,9 +27,9 @@ from batches import running_api
 from rich.console import Console
 from rich.table import Table
 
-from tallystick.access import StaffRole, create_key
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
 
 NORMAL_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 CONNECTIONS = 1_100

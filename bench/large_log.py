@@ -24,10 +24,11 @@ from _generate import follow, generate
 from rich.console import Console
 from rich.table import Table
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.embedded import control
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.config import Settings
-from tallystick.eventstore import database, embedded
-from tallystick.eventstore.database import Role
 
 MEMORY_MAX_MB = 400
 SMALL_SET_EVENTS = 100_000
@@ -167,7 +168,7 @@ def main() -> int:
                     if not options.json:
                         show(runs[-1:], header=False, as_json=False)
         finally:
-            embedded.stop(settings)
+            control.stop(settings)
     show(runs, header=True, as_json=options.json)
     return 0 if all(one.ok for one in runs) else 1
 

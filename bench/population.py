@@ -16,6 +16,10 @@ from _measure import fresh_ledger
 from _population import append_population
 from psycopg.rows import args_row
 
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.fraud.judging import Hit
 from projections.fraud.model import ASSESSMENTS, FRAUD, HITS, AssessmentRow
@@ -28,10 +32,6 @@ from replay.backtest.run import backtest
 from replay.engines import Engine, Processes, Ray, Serial
 from replay.rebuild.run import Rebuild
 from tallystick import bootstrap
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
 
 
 def main() -> int:

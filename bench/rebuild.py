@@ -19,12 +19,12 @@ from append import Counter, library_application
 from eventsourcing.application import Application
 from eventsourcing.system import NotificationLogReader
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections.history import HISTORY
 from projections.registry import READ_MODELS
 from replay.rebuild.as_of import build_as_of, drop_as_of
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 
 LIBRARY_EVENTS = 30_000
 WANTED_ALONE, WANTED_TOGETHER = 100_000, 40_000

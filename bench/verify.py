@@ -16,11 +16,11 @@ from _measure import Result, configuration, fresh_ledger, in_turn, show
 from append import library_application, library_save
 from eventsourcing.application import Application
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections.registry import READ_MODELS
 from replay.verify import Verification, verify
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 
 LIBRARY_SAVES_OF_EVENTS = 3
 LIBRARY_PAGE_EVENTS = 5_000

@@ -1,0 +1,1 @@
+"""The domain: what money may do. Standard library only."""

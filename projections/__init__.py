@@ -1,0 +1,1 @@
+"""Projections: everything that is asked, folded from the log."""

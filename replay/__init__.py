@@ -1,0 +1,1 @@
+"""Replay: the past, for auditors."""

@@ -16,6 +16,17 @@ from uuid import UUID, uuid4
 import psycopg
 import structlog
 
+from ledger.checkpoints import signing
+from ledger.checkpoints.keys import signing_key, verifying_keys
+from ledger.checkpoints.note import InvalidKey
+from ledger.checkpoints.recomputing import Refused
+from ledger.checkpoints.signing import SignerBusy
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import utc_now
+from ledger.export_jobs import Job, Leases
+from ledger.faultpoints import faultpoint
+from ledger.settings import Settings
 from projections.reading import ReadModelBehind
 from replay.archive.layout import ArchiveBusy
 from replay.case.streams import Case, CaseKind, NotForAsker, Unreadable
@@ -26,18 +37,7 @@ from replay.export.run import export
 from replay.export.selection import Selection
 from replay.export.sinks import Format
 from replay.nothing import Nothing
-from tallystick.checkpoints import signing
-from tallystick.checkpoints.keys import signing_key, verifying_keys
-from tallystick.checkpoints.note import InvalidKey
-from tallystick.checkpoints.recomputing import Refused
-from tallystick.checkpoints.signing import SignerBusy
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import utc_now
-from tallystick.export_jobs import Job, Leases
-from tallystick.faultpoints import faultpoint
-from tallystick.progress import Report
+from replay.progress import Report
 
 LEASE_SECONDS: Final = 30.0
 IDLE_SECONDS: Final = 1.0

@@ -20,7 +20,7 @@ from domain.events import (
     WagerEvent,
 )
 from domain.transactions import evolve_transaction, kind_of
-from tallystick.eventstore.codec import decode
+from ledger.eventstore.codec import decode
 
 _FIRST = """
 SELECT notification_id, originator_version, topic, state, recorded_at FROM ledger_events

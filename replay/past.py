@@ -20,6 +20,7 @@ from psycopg import Connection, IsolationLevel
 from domain.accounts import player_of
 from domain.events import LedgerEvent
 from domain.postings import postings
+from ledger.eventstore.codec import TOPICS, decode
 from projections import compare
 from projections.history import HISTORY
 from projections.history_status import Creation
@@ -27,7 +28,6 @@ from projections.journal import JOURNAL
 from projections.read_model import ReadModel, schema_of
 from projections.tables import NotInstalled, schema_seen
 from replay import log
-from tallystick.eventstore.codec import TOPICS, decode
 
 _CREATIONS: Final = [TOPICS[cls] for cls in get_args(Creation)]
 _PAGE_STREAMS: Final = 200

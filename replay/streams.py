@@ -9,8 +9,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.transactions import Transaction, evolve_transaction
+from ledger.eventstore.codec import UnreadableEvent, decode_stored
 from projections.history_status import NotOfTransactions
-from tallystick.eventstore.codec import UnreadableEvent, decode_stored
 
 PAGE_EVENTS = 5_000
 

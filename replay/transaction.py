@@ -17,6 +17,7 @@ from domain.events import (
 from domain.outcomes import DisputeReport, Evidence
 from domain.postings import Posting, postings
 from domain.transactions import Transaction, evolve_transaction, kind_of
+from ledger.eventstore.codec import TOPICS
 from replay import context, past
 from replay.context import Decided, Scored
 from replay.decisions import is_decision
@@ -24,7 +25,6 @@ from replay.log import POSITION_MAX
 from replay.nothing import why_nothing
 from replay.past import Stored
 from replay.seen import Heard, Saw
-from tallystick.eventstore.codec import TOPICS
 
 _AT_ONCE: Final = 50
 

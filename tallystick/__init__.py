@@ -1,0 +1,1 @@
+"""The shell: what starts everything, and is imported by nothing below."""

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final
 import typer
 from psycopg import Connection
 
-from tallystick.checkpoints import keys
-from tallystick.checkpoints.checkpoint import Checkpoint, open_checkpoint
-from tallystick.checkpoints.note import InvalidKey, NoteInvalid
-from tallystick.config import Settings
-from tallystick.eventstore import positions
-from tallystick.eventstore.merkle import EMPTY_ROOT
-from tallystick.eventstore.positions import AsOf, AsOfInvalid
-from tallystick.eventstore.stored_hashes import HashesMissing, StoredHashes
+from ledger.checkpoints import keys
+from ledger.checkpoints.checkpoint import Checkpoint, open_checkpoint
+from ledger.checkpoints.note import InvalidKey, NoteInvalid
+from ledger.eventstore import positions
+from ledger.eventstore.merkle import EMPTY_ROOT
+from ledger.eventstore.positions import AsOf, AsOfInvalid
+from ledger.eventstore.stored_hashes import HashesMissing, StoredHashes
+from ledger.settings import Settings
 
 NOTE_BYTES_MAX: Final = 65_536
 

@@ -17,46 +17,46 @@ from anyio import CancelScope, Semaphore, fail_after
 from eventsourcing import persistence
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
+from api.fraud.documents.goaml import ReportingEntity
 from domain.commands import Command
+from ledger.access.api_keys import Keys
+from ledger.access.keyring import provider_secrets
+from ledger.checkpoints import signing
+from ledger.checkpoints.proving import Proving
+from ledger.commands.adjustment import AdjustmentCommands
+from ledger.commands.assessments import StoredAssessments
+from ledger.commands.atomic_batches import AtomicBatches
+from ledger.commands.batches import IndependentBatches
+from ledger.commands.conversion import ConversionCommands
+from ledger.commands.deposit import DepositCommands
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.dispute import DisputeCommands
+from ledger.commands.fraud_case import FraudCaseCommands
+from ledger.commands.fraud_report import FraudReportCommands
+from ledger.commands.handling import Handling
+from ledger.commands.inbox import Inbox
+from ledger.commands.past_balances import LedgerWithPast, PastBalances
+from ledger.commands.player import PlayerCommands
+from ledger.commands.policy import PolicyCommands
+from ledger.commands.provider import ProviderCommands
+from ledger.commands.rates import RateCommands
+from ledger.commands.refund import RefundCommands
+from ledger.commands.ruleset import RuleSetCommands
+from ledger.commands.withdrawal import WithdrawalCommands
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import utc_now
+from ledger.export_jobs import ExportQueue
+from ledger.faultpoints import faultpoint
+from ledger.providers import registry
+from ledger.providers.protocol import PaymentProvider
+from ledger.settings import Settings
+from ledger.workers.fraud_desk import FraudDesk
+from ledger.workers.worker import Worker
 from projections import tables
 from projections.engine import Projector
 from projections.registry import READ_MODELS
-from tallystick.access import Keys
-from tallystick.assessments import StoredAssessments
-from tallystick.checkpoints import signing
-from tallystick.commands.adjustments import AdjustmentCommands
-from tallystick.commands.atomic_batches import AtomicBatches
-from tallystick.commands.batches import IndependentBatches
-from tallystick.commands.conversions import ConversionCommands
-from tallystick.commands.deposits import DepositCommands
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.disputes import DisputeCommands
-from tallystick.commands.fraud_cases import FraudCaseCommands
-from tallystick.commands.fraud_reports import FraudReportCommands
-from tallystick.commands.handling import Handling
-from tallystick.commands.inbox import Inbox
-from tallystick.commands.players import PlayerCommands
-from tallystick.commands.policies import PolicyCommands
-from tallystick.commands.providers import ProviderCommands
-from tallystick.commands.rates import RateCommands
-from tallystick.commands.refunds import RefundCommands
-from tallystick.commands.rulesets import RuleSetCommands
-from tallystick.commands.withdrawals import WithdrawalCommands
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import utc_now
-from tallystick.export_jobs import ExportQueue
-from tallystick.faultpoints import faultpoint
-from tallystick.fraud_desk import FraudDesk
-from tallystick.keyring import provider_secrets
-from tallystick.past_balances import LedgerWithPast, PastBalances
-from tallystick.providers import registry
-from tallystick.providers.protocol import PaymentProvider
-from tallystick.proving import Proving
-from tallystick.reports.goaml import ReportingEntity
-from tallystick.workers import Worker
 
 if TYPE_CHECKING:  # it takes longer to load than all the rest, and few processes answer HTTP
     import uvicorn

@@ -12,8 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ledger.access import api_keys
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from tallystick import (
-    access,
     bootstrap,
     cli_archive,
     cli_backtest,
@@ -31,13 +35,9 @@ from tallystick import (
     stack,
 )
 from tallystick.cli_demo import demo
-from tallystick.config import Settings
 from tallystick.doctor import doctor
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.providers.simulator.command import simulate_provider
-from tallystick.providers.simulator.faults import InvalidFaults, parse_faults
+from tallystick.play.simulator.command import simulate_provider
+from tallystick.play.simulator.faults import InvalidFaults, parse_faults
 from tallystick.supervisor import Supervisor, end_with_parent, stop_event
 
 app = typer.Typer(
@@ -143,8 +143,8 @@ def _welcome(settings: Settings) -> None:
     console.print("Payments go to the provider simulator, which settles them in a moment.\n")
     owner = database.conninfo(settings, Role.OWNER)
     key = "$KEY"
-    if not access.list_keys(owner):
-        key = access.create_key(owner, "owner", access.StaffRole.ADMINISTRATOR)
+    if not api_keys.list_keys(owner):
+        key = api_keys.create_key(owner, "owner", api_keys.StaffRole.ADMINISTRATOR)
         console.print(f"Your API key, shown this once: [bold]{key}[/bold]\n")
     else:
         console.print(
@@ -171,20 +171,20 @@ def _welcome(settings: Settings) -> None:
 def create_key(
     person: Annotated[str, typer.Argument(help="Who acts when the key is used.")],
     role: Annotated[
-        access.StaffRole, typer.Option(help="What they may do: the same with all their keys.")
+        api_keys.StaffRole, typer.Option(help="What they may do: the same with all their keys.")
     ],
     json: Json = False,
 ) -> None:
     """Make a key and print it, this once."""
     settings = Settings()
-    key = _owned(settings, lambda owner: access.create_key(owner, person, role))
+    key = _owned(settings, lambda owner: api_keys.create_key(owner, person, role))
     print(json_format.dumps({"person": person, "role": role, "key": key}) if json else key)
 
 
 @keys.command("list")
 def list_keys(json: Json = False) -> None:
     """Every key there has been."""
-    found = _owned(Settings(), access.list_keys)
+    found = _owned(Settings(), api_keys.list_keys)
     rows = [
         {
             "id": key.id,
@@ -209,7 +209,7 @@ def revoke_key(
     json: Json = False,
 ) -> None:
     """Make a key useless."""
-    _owned(Settings(), lambda owner: access.revoke_key(owner, key_id))
+    _owned(Settings(), lambda owner: api_keys.revoke_key(owner, key_id))
     print(json_format.dumps({"revoked": key_id}) if json else f"{key_id} is revoked")
 
 
@@ -220,6 +220,6 @@ def _owned(settings: Settings, act: Callable[[str], T]) -> T:
         return act(database.conninfo(settings, Role.OWNER))
     except SetupError as problem:
         cli_db.report(problem)
-    except (access.InvalidPerson, access.PersonHasOtherRole, access.UnknownKey) as error:
+    except (api_keys.InvalidPerson, api_keys.PersonHasOtherRole, api_keys.UnknownKey) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/red]")
         sys.exit(1)

@@ -13,6 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from domain.money import format_minor
+from ledger.checkpoints.note import InvalidKey, Verifier
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.positions import AsOfError, resolve
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from replay import engines
 from replay.archive import compare, layout
 from replay.archive.compare import Compared
@@ -22,14 +28,8 @@ from replay.archive.replayed import Replayed, replay_archive
 from replay.archive.verify import ArchiveVerification, verify_archive
 from replay.archive.write import archive as write_archive
 from replay.engines import EngineError
+from replay.progress import peak_memory_mb, reporting
 from tallystick import cli_db
-from tallystick.checkpoints.note import InvalidKey, Verifier
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.positions import AsOfError, resolve
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.progress import peak_memory_mb, reporting
 from tallystick.terminal import fail, output
 
 archive = typer.Typer(

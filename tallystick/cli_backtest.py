@@ -7,6 +7,9 @@ from typing import Annotated
 import psycopg
 import typer
 
+from ledger.eventstore import database
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from replay import engines
 from replay.archive.layout import ArchiveError
 from replay.backtest.candidates import CandidateInvalid, Named, Wanted, read_changes
@@ -14,12 +17,9 @@ from replay.backtest.job import kept_archive, up_to_date
 from replay.backtest.run import backtest as run_backtest
 from replay.backtest.span import SpanInvalid, check
 from replay.engines import EngineError
+from replay.progress import reporting
 from tallystick import cli_db
 from tallystick.backtest_shown import show
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.progress import reporting
 from tallystick.terminal import fail, output
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]

@@ -8,25 +8,25 @@ from uuid import UUID
 
 import typer
 
+from ledger.checkpoints import signing
+from ledger.checkpoints.keys import ledger_name, signing_key, verifying_keys
+from ledger.checkpoints.note import InvalidKey, Signer
+from ledger.checkpoints.recomputing import Refused
+from ledger.checkpoints.signing import SignerBusy
+from ledger.checkpoints.store import newest
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.positions import AsOfError
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from replay import log
 from replay.case.folder import FolderTaken
 from replay.case.streams import Case, CaseKind, Unreadable
 from replay.case.write import CaseManifest, NoCheckpoint, write_case
 from replay.nothing import Nothing
+from replay.progress import peak_memory_mb, reporting
 from tallystick import cli_db
 from tallystick.as_of import AsOfOption, moment
-from tallystick.checkpoints import signing
-from tallystick.checkpoints.keys import ledger_name, signing_key, verifying_keys
-from tallystick.checkpoints.note import InvalidKey, Signer
-from tallystick.checkpoints.recomputing import Refused
-from tallystick.checkpoints.signing import SignerBusy
-from tallystick.checkpoints.store import newest
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.positions import AsOfError
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.progress import peak_memory_mb, reporting
 from tallystick.terminal import fail, output
 
 

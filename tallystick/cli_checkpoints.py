@@ -12,20 +12,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ledger.checkpoints import renewal, signing, store
+from ledger.checkpoints.checkpoint import open_checkpoint
+from ledger.checkpoints.keys import verifying_keys
+from ledger.checkpoints.note import InvalidKey, NoteInvalid, Verifier
+from ledger.checkpoints.proving import ProofError, root_at
+from ledger.checkpoints.signing import Refused, SignerBusy
+from ledger.checkpoints.store import StoredCheckpoint
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import utc_now
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
+from replay.progress import peak_memory_mb, reporting
 from tallystick import cli_db
-from tallystick.checkpoints import renewal, signing, store
-from tallystick.checkpoints.checkpoint import open_checkpoint
-from tallystick.checkpoints.keys import verifying_keys
-from tallystick.checkpoints.note import InvalidKey, NoteInvalid, Verifier
-from tallystick.checkpoints.signing import Refused, SignerBusy
-from tallystick.checkpoints.store import StoredCheckpoint
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import utc_now
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.progress import peak_memory_mb, reporting
-from tallystick.proving import ProofError, root_at
 from tallystick.terminal import fail, output
 
 checkpoints = typer.Typer(

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ledger.eventstore import database
+from ledger.eventstore.embedded import control
+from ledger.eventstore.embedded.binaries import find_program
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings, redacted
 from tallystick import bootstrap
-from tallystick.config import Settings, redacted
-from tallystick.eventstore import database, embedded
-from tallystick.eventstore.embedded_binaries import find_program
-from tallystick.eventstore.setup_error import SetupError
 
 app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 
@@ -80,7 +81,7 @@ def stop(*, json: Json = False) -> None:
     settings = Settings()
     with _problems_reported():
         _refuse_foreign(settings, "stop")
-        stopped = embedded.stop(settings)
+        stopped = control.stop(settings)
     if json:
         typer.echo(json_format.dumps({"stopped": stopped}))
     else:
@@ -147,7 +148,7 @@ def _show_status(settings: Settings, *, as_json: bool) -> bool:
 
 
 def _embedded_facts(settings: Settings) -> dict[str, object]:
-    state = asdict(embedded.status(settings))
+    state = asdict(control.status(settings))
     plain = {
         name: str(value) if isinstance(value, Path) else value for name, value in state.items()
     }

@@ -15,12 +15,12 @@ from rich.table import Table
 
 from domain.accounts import currency_of, player_of
 from domain.money import format_minor
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from tallystick import cli_db, logs
-from tallystick.config import Settings
 from tallystick.demo.report import Report
 from tallystick.demo.run import play_day
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.providers.simulator.faults import InvalidFaults
+from tallystick.play.simulator.faults import InvalidFaults
 from tallystick.terminal import output
 
 

@@ -11,6 +11,11 @@ import psycopg
 import typer
 from rich.markup import escape
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.positions import AsOfError, instant_named
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from projections.reading import ReadModelBehind
 from replay import log
 from replay.export.errors import ExportError, SelectionInvalid
@@ -19,14 +24,9 @@ from replay.export.manifest import Manifest
 from replay.export.run import export as write_export
 from replay.export.selection import KINDS, Selection
 from replay.export.sinks import Format
+from replay.progress import peak_memory_mb, reporting
 from tallystick import cli_db
 from tallystick.as_of import AsOfOption, moment
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.positions import AsOfError, instant_named
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.progress import peak_memory_mb, reporting
 from tallystick.terminal import fail, output
 
 export = typer.Typer(help="The past in files, for others to keep and check.", no_args_is_help=True)

@@ -14,18 +14,18 @@ import typer
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from ledger.eventstore import database
+from ledger.eventstore.codec import UnreadableEvent
+from ledger.eventstore.database import Role
+from ledger.eventstore.positions import AsOf, AsOfError
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from replay.account import account_then
 from replay.nothing import Nothing
 from replay.player import player_then
 from replay.transaction import story
 from tallystick import cli_db, past_shown
 from tallystick.as_of import AsOfOption, moment
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import UnreadableEvent
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.positions import AsOf, AsOfError
-from tallystick.eventstore.setup_error import SetupError
 from tallystick.terminal import fail, output
 
 replay = typer.Typer(help="What happened, event by event.", no_args_is_help=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from replay.progress import reporting
 from tallystick import population as played
 from tallystick.population.evaluation import Evaluation, evaluate
 from tallystick.population.report import (
@@ -20,7 +21,6 @@ from tallystick.population.report import (
     kind_cells,
     written,
 )
-from tallystick.progress import reporting
 from tallystick.terminal import fail, output
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from tallystick import proof_files, proving
-from tallystick.checkpoints.checkpoint import open_checkpoint
-from tallystick.checkpoints.note import InvalidKey, NoteInvalid
+from ledger.checkpoints import proof_files, proving
+from ledger.checkpoints.checkpoint import open_checkpoint
+from ledger.checkpoints.note import InvalidKey, NoteInvalid
+from ledger.checkpoints.proof_files import Checked, ProofWrong
+from ledger.checkpoints.proving import ProofError
+from ledger.settings import Settings
 from tallystick.cli_checkpoints import Json, KeyOption, prepared, reader, trusted
-from tallystick.config import Settings
-from tallystick.proof_files import Checked, ProofWrong
-from tallystick.proving import ProofError
 from tallystick.terminal import fail, output
 
 proofs = typer.Typer(

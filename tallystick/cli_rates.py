@@ -21,17 +21,17 @@ from domain.money import InvalidMoney
 from domain.policy import Policy
 from domain.rate_decisions import beyond
 from domain.rates import ExchangeRates, RateProposal, RateTable, decimal_text
+from ledger.access.api_keys import Keys, UnknownKey
+from ledger.commands.errors import NoRates
+from ledger.commands.handling import Caller, Handling
+from ledger.commands.policy import PolicyCommands
+from ledger.commands.rates import RateCommands
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.errors import AppendError
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from tallystick import bootstrap, cli_db
-from tallystick.access import Keys, UnknownKey
-from tallystick.commands.errors import NoRates
-from tallystick.commands.handling import Caller, Handling
-from tallystick.commands.policies import PolicyCommands
-from tallystick.commands.rates import RateCommands
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.errors import AppendError
-from tallystick.eventstore.setup_error import SetupError
 from tallystick.rate_files import UNPACKED_BYTES_MAX, RateFile, RateFileInvalid, read_rates
 from tallystick.terminal import fail, output
 

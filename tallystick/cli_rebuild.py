@@ -17,21 +17,21 @@ import psycopg
 import typer
 from rich.markup import escape
 
+from ledger.eventstore import database, positions
+from ledger.eventstore.database import Role
+from ledger.eventstore.errors import AppendError
+from ledger.eventstore.setup_error import SetupError
+from ledger.faultpoints import faultpoint
+from ledger.settings import Settings
 from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
+from replay.progress import peak_memory_mb, reporting
 from replay.rebuild import overview
 from replay.rebuild.as_of import build_as_of, drop_as_of
 from replay.rebuild.run import Rebuild, Rebuilt
 from replay.rebuild.state import RebuildFailed
 from tallystick import bootstrap, cli_db
 from tallystick.as_of import AsOfOption, moment
-from tallystick.config import Settings
-from tallystick.eventstore import database, positions
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.errors import AppendError
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.faultpoints import faultpoint
-from tallystick.progress import peak_memory_mb, reporting
 from tallystick.terminal import fail, output
 
 Json = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]

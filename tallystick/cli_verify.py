@@ -11,18 +11,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ledger.checkpoints.keys import verifying_keys
+from ledger.checkpoints.note import InvalidKey, Verifier
+from ledger.checkpoints.state import StateFile, StateUnreadable
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from projections.registry import READ_MODELS
 from replay import verify as verification
+from replay.progress import reporting
 from replay.verify import CORE_PARTS, Verification
 from tallystick import cli_db
-from tallystick.checkpoints.keys import verifying_keys
-from tallystick.checkpoints.note import InvalidKey, Verifier
-from tallystick.checkpoints.state import StateFile, StateUnreadable
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.progress import reporting
 from tallystick.terminal import fail, output
 
 _PARTS = ", ".join(verification.part_names(READ_MODELS))

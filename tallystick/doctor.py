@@ -14,14 +14,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ledger.checkpoints.status import signing_state
+from ledger.eventstore import database
+from ledger.eventstore.embedded import control
+from ledger.eventstore.embedded.binaries import candidate_folders
+from ledger.eventstore.embedded.home import locate
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings, redacted
 from projections import reading
 from projections.registry import READ_MODELS
-from tallystick.checkpoints.status import signing_state
-from tallystick.config import Settings, redacted
-from tallystick.eventstore import database, embedded
-from tallystick.eventstore.embedded_binaries import candidate_folders
-from tallystick.eventstore.embedded_home import locate
-from tallystick.eventstore.setup_error import SetupError
 from tallystick.terminal import output
 
 _FREE_BYTES_MIN = 2 * 1024**3
@@ -146,7 +147,7 @@ def _reachable(settings: Settings) -> str:
     version = database.server_version(settings)
     if settings.database_url is not None:
         return f"PostgreSQL {version} at {redacted(settings.database_url)}"
-    return f"PostgreSQL {version}, embedded, in {embedded.cluster(settings).data_dir}"
+    return f"PostgreSQL {version}, embedded, in {control.cluster(settings).data_dir}"
 
 
 def _durability(settings: Settings) -> str:

@@ -10,12 +10,12 @@ from rich.table import Table
 
 from domain.accounts import currency_of
 from domain.money import format_minor
+from ledger.eventstore.positions import AsOf
 from replay import saying
 from replay.account import AccountThen
 from replay.player import PlayerThen
 from replay.seen import Saw
 from replay.transaction import Step, Story
-from tallystick.eventstore.positions import AsOf
 
 _SAID_COLUMNS = 70
 _INDENT = 12

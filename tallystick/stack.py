@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 
-from tallystick.config import Settings
-from tallystick.eventstore import embedded
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.keyring import provider_secrets
+from ledger.access.keyring import provider_secrets
+from ledger.eventstore.embedded import control
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from tallystick.supervisor import Part
 
 SIMULATOR = "simulator"
@@ -76,12 +76,12 @@ def keep_database(settings: Settings) -> None:
     """Start the embedded database where it has died; an outside one is not ours to start."""
     if settings.database_url is not None:
         return
-    cluster = embedded.cluster(settings)
+    cluster = control.cluster(settings)
     try:
-        conninfo = cluster.conninfo(user=embedded.ADMIN, dbname="postgres")
+        conninfo = cluster.conninfo(user=control.ADMIN, dbname="postgres")
         psycopg.connect(conninfo, connect_timeout=5).close()
     except psycopg.OperationalError:
-        embedded.start(settings)
+        control.start(settings)
 
 
 @contextmanager

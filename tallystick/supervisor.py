@@ -18,7 +18,7 @@ from time import monotonic
 import psycopg
 import structlog
 
-from tallystick.eventstore.setup_error import SetupError
+from ledger.eventstore.setup_error import SetupError
 
 PARENT_VARIABLE = "TALLYSTICK_PARENT"
 CHECK_SECONDS = 0.2

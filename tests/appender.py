@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
-from tallystick.eventstore.ledger import Ledger
+from ledger.eventstore.ledger import Ledger
 from tests.ledger_checks import registered
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from uuid import UUID
 
 import replay.case
-from tallystick.checkpoints.checkpoint import Checkpoint
-from tallystick.checkpoints.note import Signer, sign
-from tallystick.checkpoints.signing import CheckpointSigner
-from tallystick.checkpoints.state import StateFile
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.merkle import Frontier, leaf_hash
+from ledger.checkpoints.checkpoint import Checkpoint
+from ledger.checkpoints.note import Signer, sign
+from ledger.checkpoints.signing import CheckpointSigner
+from ledger.checkpoints.state import StateFile
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.merkle import Frontier, leaf_hash
+from ledger.settings import Settings
 
 SCRIPT = Path(replay.case.__file__).with_name("verify.py")
 SIGNER = Signer("tallystick/tests", bytes(range(32)))

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
-from tallystick.config import Settings
-from tallystick.eventstore import database as ledger_database
-from tallystick.eventstore import embedded
+from ledger.eventstore import database as ledger_database
+from ledger.eventstore.embedded import control
+from ledger.settings import Settings
 
 _PREFIX = "tallystick-tests-"
 _MEMORY_BYTES_MIN = 6 * 1024**3  # the write-ahead log alone may take two
@@ -114,7 +114,7 @@ def admin_connection(
     cluster: Settings, dbname: str = "postgres"
 ) -> psycopg.Connection[tuple[object, ...]]:
     """The superuser's, in autocommit."""
-    conninfo = embedded.cluster(cluster).conninfo(user=embedded.ADMIN, dbname=dbname)
+    conninfo = control.cluster(cluster).conninfo(user=control.ADMIN, dbname=dbname)
     return psycopg.connect(conninfo, autocommit=True)
 
 
@@ -126,7 +126,7 @@ def passable_folder(prefix: str, *, parent: Path | None = None) -> Path:
 
 def discard(folder: Path) -> None:
     """Stop what runs in `folder` and remove it."""
-    embedded.stop(embedded_settings(folder))
+    control.stop(embedded_settings(folder))
     shutil.rmtree(folder)
 
 

@@ -44,8 +44,8 @@ from domain.provider import Provider
 from domain.rates import NO_RATES, ExchangeRates, evolve_rates
 from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal import Withdrawal
+from ledger.eventstore.codec import TOPICS, encode
 from projections.read_model import Recorded
-from tallystick.eventstore.codec import TOPICS, encode
 from tests import event_beginnings, event_proceedings
 from tests.event_beginnings import AWKWARD
 

@@ -12,15 +12,15 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from domain.events import LedgerEvent
+from ledger.eventstore import database
+from ledger.eventstore.codec import TOPICS, decode, encode
+from ledger.eventstore.database import Role
+from ledger.eventstore.merkle import Frontier, leaf_hash
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from projections.tables import install
 from replay.export.selection import Selection
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import TOPICS, decode, encode
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.merkle import Frontier, leaf_hash
 from tests.event_sequences import world
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

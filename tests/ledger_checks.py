@@ -27,11 +27,11 @@ from domain.events import (
 )
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome, Source
-from tallystick.config import Settings
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import Ledger
-from tallystick.eventstore.merkle import leaf_hash
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.ledger import Ledger
+from ledger.eventstore.merkle import leaf_hash
+from ledger.settings import Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import islice
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.errors import AppendError
+from ledger.eventstore.ledger import Drafting, Ledger
+from ledger.settings import Settings
 from tallystick import population
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.errors import AppendError
-from tallystick.eventstore.ledger import Drafting, Ledger
 
 AT_ONCE = 400
 

@@ -3,10 +3,10 @@
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tallystick.config import Settings
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import Ledger
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import Ledger
+from ledger.settings import Settings
 from tests.conftest import admin_connection
 from tests.ledger_checks import registered
 

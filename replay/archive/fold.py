@@ -24,14 +24,14 @@ from domain.accounts import currency_of
 from domain.counters import counts
 from domain.events import EVENT_TYPES, LedgerEvent
 from domain.postings import postings
+from ledger.eventstore.codec import TOPICS, UnreadableEvent, decode_stored
 from projections.history import HISTORY
 from projections.journal import JOURNAL
 from projections.read_model import ReadModel, Recorded, Row, Rows, types_ignored
 from projections.withdrawal_queue import WITHDRAWAL_QUEUE
 from replay.archive import layout, read
 from replay.archive.layout import ArchiveError
-from tallystick.eventstore.codec import TOPICS, UnreadableEvent, decode_stored
-from tallystick.progress import peak_memory_mb
+from replay.progress import peak_memory_mb
 
 BUCKET_LOCAL: Final[Mapping[str, ReadModel]] = {
     model.name: model for model in (HISTORY, WITHDRAWAL_QUEUE)

@@ -14,7 +14,7 @@ from replay.archive import layout
 from replay.archive.fold import BUCKET_LOCAL, Bucket, fold_bucket
 from replay.archive.layout import ArchiveError
 from replay.engines import Engine, Serial
-from tallystick.progress import peak_memory_mb
+from replay.progress import peak_memory_mb
 
 OnProgress = Callable[[int, int], None]
 """Events folded, events in all."""

@@ -12,14 +12,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from ledger.checkpoints.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from ledger.checkpoints.note import NoteInvalid, Verifier, parts_of
+from ledger.eventstore.merkle import Frontier, leaf_hash
 from replay.archive import layout, read
 from replay.archive.apart import Reader
 from replay.archive.layout import BucketFile, Manifest, Segment, bucket_of
 from replay.archive.owners import owner_of
 from replay.archive.read import Archived, Unreadable
-from tallystick.checkpoints.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
-from tallystick.checkpoints.note import NoteInvalid, Verifier, parts_of
-from tallystick.eventstore.merkle import Frontier, leaf_hash
 
 PROBLEMS_MAX: Final = 100
 PROGRESS_EVENTS: Final = 5_000

@@ -18,6 +18,9 @@ from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from ledger.eventstore.merkle import Frontier, leaf_hash
+from ledger.eventstore.stored_hashes import StoredHashes
+from ledger.faultpoints import faultpoint
 from replay import log
 from replay.archive import layout
 from replay.archive.layout import (
@@ -31,9 +34,6 @@ from replay.archive.layout import (
 )
 from replay.archive.owners import Owners
 from replay.log import Raw
-from tallystick.eventstore.merkle import Frontier, leaf_hash
-from tallystick.eventstore.stored_hashes import StoredHashes
-from tallystick.faultpoints import faultpoint
 
 OnProgress = Callable[[int, int], None]
 """Events in the archive, events there will be."""

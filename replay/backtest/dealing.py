@@ -29,7 +29,7 @@ from replay.archive.fold import columns_of, decoded, seldom_collected, topics_of
 from replay.archive.layout import ArchiveError
 from replay.backtest.blocks import BlockWriter
 from replay.backtest.payouts import FOLLOWED, Payout, Payouts
-from tallystick.progress import peak_memory_mb
+from replay.progress import peak_memory_mb
 
 _REQUESTS: Final = frozenset((WithdrawalRequested, WithdrawalAmended))
 _ABOUT_ALL: Final = frozenset((ApprovalPolicyPublished, FraudCaseClosed))

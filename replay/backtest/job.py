@@ -6,6 +6,9 @@ from typing import Any, Final
 
 import structlog
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from replay import engines
 from replay.archive.layout import ArchiveBusy, ArchiveError
 from replay.archive.write import archive
@@ -15,10 +18,7 @@ from replay.backtest.span import SpanInvalid
 from replay.engines import EngineError
 from replay.export.errors import ExportError
 from replay.jobs import RunBacktest
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.progress import Report
+from replay.progress import Report
 
 DECISIONS_KEPT: Final = 1_000
 """Of the changed decisions, the largest."""

@@ -27,8 +27,8 @@ from replay.archive.fold import seldom_collected
 from replay.backtest.blocks import BlockWriter, items
 from replay.backtest.dealing import Dealt, signals_file
 from replay.backtest.digest import canonical
+from replay.progress import peak_memory_mb
 from replay.spill import Spilled
-from tallystick.progress import peak_memory_mb
 
 HOT_SUBJECTS: Final = 8_000
 """Of a partition, in memory; the others are in a file."""

@@ -19,7 +19,7 @@ from replay.backtest.report import Backtest, Comparison, InForceFrom, Span, comp
 from replay.backtest.scratch import scratch_in
 from replay.backtest.span import span_of
 from replay.engines import Engine, Ray, Serial
-from tallystick.progress import Report, peak_memory_mb
+from replay.progress import Report, peak_memory_mb
 
 PARTITIONS: Final = (16, 64)
 """At least, at most."""

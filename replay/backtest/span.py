@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ledger.eventstore.positions import AsOfInvalid, instant_named
 from replay.archive.layout import ArchiveError, Manifest
 from replay.archive.read import as_written
 from replay.backtest.report import Span
-from tallystick.eventstore.positions import AsOfInvalid, instant_named
 
 _DIGITS: Final = 19
 

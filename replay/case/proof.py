@@ -5,9 +5,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from tallystick.eventstore.merkle import Frontier
-from tallystick.eventstore.proofs import joint_proof
-from tallystick.eventstore.stored_hashes import TILE_WIDTH, HashesMissing, StoredHashes
+from ledger.eventstore.merkle import Frontier
+from ledger.eventstore.proofs import joint_proof
+from ledger.eventstore.stored_hashes import TILE_WIDTH, HashesMissing, StoredHashes
 
 _LEAVES = """
 SELECT leaf FROM ledger_events

@@ -1,7 +1,7 @@
 """README.txt of a bundle: what it is, in plain words."""
 
+from ledger.checkpoints.note import Verifier
 from replay.case.streams import Case
-from tallystick.checkpoints.note import Verifier
 
 _TEXT = """\
 The case of {kind} {id}

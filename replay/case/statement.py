@@ -7,9 +7,9 @@ from uuid import UUID
 from domain.events import LedgerEvent
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction, kind_of
+from ledger.checkpoints.checkpoint import Checkpoint
+from ledger.eventstore.codec import TOPICS
 from replay.case.streams import Case
-from tallystick.checkpoints.checkpoint import Checkpoint
-from tallystick.eventstore.codec import TOPICS
 
 
 class Statement:

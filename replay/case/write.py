@@ -21,6 +21,11 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.events import LedgerEvent
+from ledger.checkpoints.checkpoint import Checkpoint
+from ledger.checkpoints.note import Signer, sign
+from ledger.eventstore.codec import UnreadableEvent, decode
+from ledger.eventstore.merkle import leaf_hash
+from ledger.eventstore.stored_hashes import HashesMissing
 from replay import log
 from replay.case import verify
 from replay.case.folder import appearing, refuse_taken, zip_folder
@@ -29,13 +34,8 @@ from replay.case.readme import readme
 from replay.case.statement import Statement
 from replay.case.streams import Case, CaseKind, Unreadable, positions_of, streams_of
 from replay.case.telling import PageTeller, TextTeller
+from replay.progress import Report
 from replay.transaction import stories
-from tallystick.checkpoints.checkpoint import Checkpoint
-from tallystick.checkpoints.note import Signer, sign
-from tallystick.eventstore.codec import UnreadableEvent, decode
-from tallystick.eventstore.merkle import leaf_hash
-from tallystick.eventstore.stored_hashes import HashesMissing
-from tallystick.progress import Report
 
 PAGE_EVENTS: Final = 2_000
 MANIFEST_HEADER: Final = "case-bundle"

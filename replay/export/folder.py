@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
+from ledger.faultpoints import faultpoint
 from replay.export.errors import FolderTaken, FolderUnusable
-from tallystick.faultpoints import faultpoint
 
 PROGRESS: Final = "progress.json"
 MANIFEST: Final = "manifest.json"

@@ -7,12 +7,12 @@ import msgspec
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from ledger.checkpoints import store
+from ledger.eventstore.merkle import EMPTY_ROOT
+from ledger.eventstore.stored_hashes import StoredHashes
 from replay.export.folder import Finished, Progress
 from replay.export.selection import Selection
 from replay.export.sinks import Format
-from tallystick.checkpoints import store
-from tallystick.eventstore.merkle import EMPTY_ROOT
-from tallystick.eventstore.stored_hashes import StoredHashes
 
 FORMAT_VERSION: Final = 1
 

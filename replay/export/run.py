@@ -11,6 +11,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from ledger.faultpoints import faultpoint
 from projections.collecting import collector_paused
 from projections.history import HISTORY
 from projections.reading import wait_for_sync
@@ -38,7 +39,6 @@ from replay.export.selection import (
     resolve,
 )
 from replay.export.sinks import SHEET_EVENTS_MAX, Format, reader, sink
-from tallystick.faultpoints import faultpoint
 
 HISTORY_SECONDS_MAX: Final = 60.0
 """How long to wait until the read model has seen the end of the export."""

@@ -17,6 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from pyarrow import parquet
 
+from ledger.eventstore.merkle import MICROSECONDS_1970_TO_2000
 from replay import log
 from replay.export import columns, lines
 from replay.export.columns import COLUMNS, Column, decimal_text, digits_of, harmless
@@ -24,7 +25,6 @@ from replay.export.errors import LogAltered
 from replay.export.folder import PART
 from replay.export.lines import Instants
 from replay.export.rows import Amount, Event, RowMaker, Rows, read_events
-from tallystick.eventstore.merkle import MICROSECONDS_1970_TO_2000
 
 ROW_GROUP_EVENTS: Final = 50_000
 """A multiple of a page of the log."""

@@ -1,0 +1,1 @@
+"""Rebuilds: read models built anew from the log."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from domain.events import LedgerEvent
+from ledger.eventstore.codec import TOPICS, decode_stored
 from projections.bulk import BulkTable
 from projections.collecting import collector_paused
 from projections.following import Unfoldable, fold
@@ -15,7 +16,6 @@ from projections.log_reader import CannotDecode, LogGap, RangeReader
 from projections.read_model import ReadModel, Recorded, Rows, types_ignored
 from projections.tables import adapt
 from replay.rebuild.state import RebuildFailed, State
-from tallystick.eventstore.codec import TOPICS, decode_stored
 
 STRETCH_EVENTS: Final = 20_000
 """Measured: half as many are a tenth slower, and twice as many take more memory for nothing."""

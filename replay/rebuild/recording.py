@@ -6,9 +6,9 @@ from typing import Final, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from domain.events import LedgerEvent, ProjectionCutOver
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.errors import OutcomeUnknown, VersionConflict
 from replay.rebuild.state import RebuildFailed, State
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.errors import OutcomeUnknown, VersionConflict
 
 ACTOR: Final = "system:rebuild"
 _ATTEMPTS_MAX: Final = 10

@@ -9,10 +9,10 @@ from domain.accounts import currency_of, floor_minor
 from domain.counters import counts
 from domain.events import LedgerEvent
 from domain.postings import postings
+from ledger.eventstore.codec import encode
 from replay.log import Raw
 from replay.spill import Spilled
 from replay.verify.findings import BOOKS, Findings
-from tallystick.eventstore.codec import encode
 
 HOT_ACCOUNTS = 200_000
 

@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
+from ledger.checkpoints.note import Verifier
+from ledger.eventstore.stored_hashes import HEIGHT_MAX, TILE_HEIGHT, StoredHashes
 from replay import log
 from replay.log import Head, Raw
 from replay.verify import claims
@@ -21,8 +23,6 @@ from replay.verify.claims import Claim
 from replay.verify.findings import LOG, PROBLEMS_MAX, Findings
 from replay.verify.leaves import leaves_of
 from replay.verify.tree import Line
-from tallystick.checkpoints.note import Verifier
-from tallystick.eventstore.stored_hashes import HEIGHT_MAX, TILE_HEIGHT, StoredHashes
 
 PAGE_EVENTS: Final = 5_000
 POSITION_MIN: Final = -(2**63)

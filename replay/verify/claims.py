@@ -6,8 +6,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from tallystick.checkpoints.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
-from tallystick.checkpoints.note import NoteInvalid, Verifier, parts_of
+from ledger.checkpoints.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from ledger.checkpoints.note import NoteInvalid, Verifier, parts_of
 
 PAGE_CHECKPOINTS = 1_000
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from ledger.eventstore import merkle
+from ledger.eventstore.merkle import BEFORE_POSITION
 from replay.log import Raw
-from tallystick.eventstore import merkle
-from tallystick.eventstore.merkle import BEFORE_POSITION
 
 Packer = Callable[[bytes, int, bytes, int, int, bytes, int, int], bytes]
 

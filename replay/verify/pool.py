@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import NamedTuple, cast
 
 from replay import log
+from replay.progress import peak_memory_mb
 from replay.verify.tasks import Done, Task, perform
-from tallystick.progress import peak_memory_mb
 
 _PAUSE_SECONDS = 0.2
 _PARENT_SECONDS = 1.0

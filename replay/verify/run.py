@@ -15,11 +15,13 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from ledger.checkpoints.note import Verifier
 from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 from projections.tables import NotInstalled, schema_seen
 from replay import log
 from replay.log import Head
+from replay.progress import peak_memory_mb
 from replay.streams import Share
 from replay.verify import claims, findings
 from replay.verify.chain import POSITION_MIN, Checked, LogRange, LogState, check_log
@@ -47,8 +49,6 @@ from replay.verify.tasks import (
     split_folds,
     split_log,
 )
-from tallystick.checkpoints.note import Verifier
-from tallystick.progress import peak_memory_mb
 
 SHARED_EVENTS_MIN = 50_000
 """A shorter log is checked in less time than it takes to start processes."""

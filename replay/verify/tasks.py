@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import Connection
 
+from ledger.eventstore.codec import UnreadableEvent, decode_stored
+from ledger.eventstore.stored_hashes import HashesMissing
 from projections.collecting import collector_paused
 from projections.read_model import ReadModel, Recorded
 from replay import log, streams
@@ -21,8 +23,6 @@ from replay.verify.books import Books
 from replay.verify.chain import Advance, Checked, LogRange, LogState, assumed, check_log
 from replay.verify.findings import BOOKS, LOG, PROBLEMS_MAX, STREAMS, Findings
 from replay.verify.models import Refolded
-from tallystick.eventstore.codec import UnreadableEvent, decode_stored
-from tallystick.eventstore.stored_hashes import HashesMissing
 
 TABLE_IS_MISSING = (
     psycopg.errors.UndefinedTable,

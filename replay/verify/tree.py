@@ -7,7 +7,7 @@ after any of its leaves can still be asked for.
 from collections.abc import Sequence
 from hashlib import sha256
 
-from tallystick.eventstore.merkle import EMPTY_ROOT
+from ledger.eventstore.merkle import EMPTY_ROOT
 
 
 class Line:

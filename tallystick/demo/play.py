@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.attempts import reference
 from domain.money import exponent
+from ledger.providers.simulator.wire import Kind
 from tallystick.demo.http import Person, Refused
 from tallystick.demo.plan import (
     RATES,
@@ -21,9 +22,8 @@ from tallystick.demo.plan import (
     PlannedWithdrawal,
 )
 from tallystick.demo.staff import Requested, Staff, side_by_side
-from tallystick.providers.simulator.faults import Faults
-from tallystick.providers.simulator.plan import Truth, plan
-from tallystick.providers.simulator.wire import Kind
+from tallystick.play.simulator.faults import Faults
+from tallystick.play.simulator.plan import Truth, plan
 
 PAUSE_SECONDS = 0.2
 STAKED_TIMES = 3

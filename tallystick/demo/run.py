@@ -8,21 +8,22 @@ from contextlib import contextmanager
 import httpx2
 import psycopg
 
+from ledger.access import api_keys
+from ledger.access.api_keys import StaffRole
+from ledger.access.keyring import provider_secrets
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.setup_error import SetupError
+from ledger.settings import Settings
 from projections import outstanding, reading
 from projections.fraud import queries as fraud
 from replay import log
-from tallystick import access, bootstrap, stack
-from tallystick.access import StaffRole
-from tallystick.config import Settings
+from tallystick import bootstrap, stack
 from tallystick.demo.http import PATIENCE_SECONDS, Person
 from tallystick.demo.plan import plan_day
 from tallystick.demo.play import Cast, Play, Progress
 from tallystick.demo.report import Report, report
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.setup_error import SetupError
-from tallystick.keyring import provider_secrets
-from tallystick.providers.simulator.faults import parse_faults
+from tallystick.play.simulator.faults import parse_faults
 from tallystick.supervisor import Supervisor
 
 QUIET_LOOKS = 3
@@ -59,7 +60,7 @@ def play_day(
             _wait_until_ready(client)
             owner = database.conninfo(settings, Role.OWNER)
             people = {
-                name: Person(client, access.create_key(owner, f"demo-{name}", role))
+                name: Person(client, api_keys.create_key(owner, f"demo-{name}", role))
                 for name, role in _PEOPLE.items()
             }
             cast = Cast(

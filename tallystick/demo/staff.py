@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from domain.attempts import reference
+from ledger.providers.simulator.wire import Kind
 from tallystick.demo.http import Person, Refused
 from tallystick.demo.plan import (
     Course,
@@ -16,9 +17,8 @@ from tallystick.demo.plan import (
     PlannedRefund,
     PlannedWithdrawal,
 )
-from tallystick.providers.simulator.faults import Faults
-from tallystick.providers.simulator.plan import plan
-from tallystick.providers.simulator.wire import Kind
+from tallystick.play.simulator.faults import Faults
+from tallystick.play.simulator.plan import plan
 
 T = TypeVar("T")
 

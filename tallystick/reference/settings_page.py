@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tallystick.reference.markdown import table
 
 _DEFAULTS: Final = {"data": "`tallystick` in the user's data folder, on Linux `~/.local/share`"}

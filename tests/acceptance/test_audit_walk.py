@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from tallystick.checkpoints import signing
-from tallystick.config import Settings
+from ledger.checkpoints import signing
+from ledger.settings import Settings
 from tests.integration.api_server import running_api
 from tests.warm_command import warm_command
 

@@ -19,11 +19,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.access import StaffRole, create_key
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.faults.running import Place, place, until
 from tests.integration.api_server import caller, services_over
 

@@ -20,14 +20,14 @@ from domain.deposit import DepositStatus
 from domain.dispute import DisputeStatus
 from domain.refund import RefundStatus
 from domain.withdrawal import WithdrawalStatus
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
 from tallystick.demo.plan import (
     PlannedAdjustment,
     PlannedDeposit,
     PlannedWithdrawal,
     plan_day,
 )
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 from tests.faults.running import PARTS, POSTGRES, Place, place, until
 
 SEED = 7

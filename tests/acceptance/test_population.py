@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from tallystick import population
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tallystick.population.evaluation import Evaluation, evaluate
 from tallystick.population.kinds import Kind
 from tallystick.population.report import (

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api
 from tests.integration.fraud_api import case_of, code, fraud_api, head, structured
 from tests.integration.test_backtest_api import ended, working

@@ -19,15 +19,15 @@ import pytest
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.eventstore.merkle import Frontier
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from replay.verify import Verification, part_names, tasks, verify
 from replay.verify.run import _Run
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.merkle import Frontier
 from tests.conftest import admin_connection
 from tests.faults.running import Place
 from tests.integration.api_server import running_api

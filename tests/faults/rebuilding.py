@@ -4,9 +4,9 @@ import os
 import signal
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
+from ledger.eventstore.ledger import Ledger
 from projections.history import HISTORY
 from replay.rebuild.run import Rebuild
-from tallystick.eventstore.ledger import Ledger
 
 
 def rebuild(owner: str, writer: str, place: str | None) -> None:

@@ -16,9 +16,9 @@ from typing import TypeVar
 from click.testing import Result
 from typer.testing import CliRunner
 
+from ledger.eventstore.embedded import control
+from ledger.settings import Settings
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore import embedded
 from tests.conftest import embedded_settings, passable_folder
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Place:
             found = self._parts().get(victim)
             return found[0] if found else None
         processes = self._servers()
-        postmaster = embedded.status(self.settings).pid
+        postmaster = control.status(self.settings).pid
         if random is None or postmaster is None or random.random() < 0.5:
             return postmaster if postmaster in processes else None
         return random.choice(processes) if processes else None
@@ -129,7 +129,7 @@ class Place:
         ]
 
     def _servers(self) -> list[int]:
-        data = embedded.cluster(self.settings).data_dir
+        data = control.cluster(self.settings).data_dir
         return [pid for pid in _all_processes() if _working_folder(pid) == data]
 
     # --- the end --------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Place:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.processes(), "its processes to end", _LEAVE_SECONDS)
-        embedded.stop(self.settings)
+        control.stop(self.settings)
         with suppress(TimeoutError):
             until(lambda: not self._servers(), "PostgreSQL to end", _LEAVE_SECONDS)
         for pid in self._servers():  # it was killed itself, and its children hang on

@@ -11,11 +11,11 @@ from time import sleep
 
 import pytest
 
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay.archive import layout
 from replay.archive.verify import verify_archive
 from replay.archive.write import archive
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import fresh_database
 from tests.faults.archive_writer import BUCKETS, SEGMENT_EVENTS
 from tests.integration.archived_log import contents, fill

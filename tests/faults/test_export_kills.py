@@ -12,14 +12,14 @@ from uuid import UUID
 
 import pytest
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.export_jobs import ExportQueue, Status, Viewer
+from ledger.settings import Settings
 from replay.export.run import export
 from replay.export.selection import Selection
 from replay.export.sinks import Format
 from replay.jobs import ExportJobs
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.export_jobs import ExportQueue, Status, Viewer
 from tests.conftest import admin_connection
 from tests.export_log import files_of, fill
 

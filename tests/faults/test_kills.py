@@ -24,14 +24,15 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from domain.attempts import parse_reference
+from ledger.access import api_keys
+from ledger.access.keyring import provider_secrets
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections import outstanding, reading
 from projections.registry import READ_MODELS
 from replay.verify import verify
-from tallystick import access, bootstrap, stack
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.keyring import provider_secrets
+from tallystick import bootstrap, stack
 from tallystick.supervisor import Part, Supervisor
 from tests.faults.running import PARTS, POSTGRES, Place, place, until
 
@@ -308,7 +309,7 @@ def _survive(seed: int, blows: list[Blow], random: Random) -> None:
     with place() as here:
         program = Stack(here)
         owner = database.conninfo(program.settings, Role.OWNER)
-        key = access.create_key(owner, "platform", access.StaffRole.FINANCE)
+        key = api_keys.create_key(owner, "platform", api_keys.StaffRole.FINANCE)
         clients = Clients(program.url, key, here.folder / "acknowledged", seed)
         with program.running():
             with clients.at_work():

@@ -16,6 +16,11 @@ import psycopg
 import pytest
 
 from domain.events import ProjectionCutOver
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.ledger import Drafting, Ledger
+from ledger.settings import Settings
 from projections.compare import checkpoint, compare, fold_all
 from projections.engine import Projector
 from projections.history import HISTORY
@@ -23,11 +28,6 @@ from projections.read_model import Recorded, schema_of
 from projections.registry import READ_MODELS
 from projections.tables import install
 from replay.rebuild.recording import read_model_stream
-from tallystick.config import Settings
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import Drafting, Ledger
 from tests.event_sequences import world
 from tests.faults import rebuilding
 

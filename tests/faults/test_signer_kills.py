@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tallystick.checkpoints import store
-from tallystick.checkpoints.note import Signer
-from tallystick.checkpoints.state import StateFile
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
+from ledger.checkpoints import store
+from ledger.checkpoints.note import Signer
+from ledger.checkpoints.state import StateFile
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from tests.conftest import fresh_database
 from tests.ledger_checks import ledger_on, player_history, registered, rows
 
@@ -25,10 +25,10 @@ _SIGN = f"""
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from tallystick.checkpoints import recomputing
-from tallystick.checkpoints.note import Signer
-from tallystick.checkpoints.signing import CheckpointSigner, Refused
-from tallystick.checkpoints.state import StateFile
+from ledger.checkpoints import recomputing
+from ledger.checkpoints.note import Signer
+from ledger.checkpoints.signing import CheckpointSigner, Refused
+from ledger.checkpoints.state import StateFile
 recomputing.STEP_EVENTS = {EVENTS}
 key = Signer.parse({KEY.encoded()!r})
 signer = CheckpointSigner(

@@ -12,13 +12,13 @@ import pytest
 
 from domain.attempts import reference
 from domain.commands import Command
-from tallystick.commands.conversions import PROVIDER_QUOTE_TIMEOUT_SECONDS
-from tallystick.commands.dispatch import Dispatch
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.providers.simulator_adapter import SimulatorProvider
-from tallystick.workers import Worker
+from ledger.commands.conversion import PROVIDER_QUOTE_TIMEOUT_SECONDS
+from ledger.commands.dispatch import Dispatch
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.providers.simulator.adapter import SimulatorProvider
+from ledger.settings import Settings
+from ledger.workers.worker import Worker
 from tests.faults import slow_provider as slow
 from tests.faults.slow_provider import SlowProvider, slow_provider
 from tests.integration.api_server import PARALLEL, Api, running_api

@@ -12,13 +12,13 @@ import pytest
 
 from domain.money import Money
 from domain.outcomes import Outcome
-from tallystick.providers.protocol import (
+from ledger.providers.protocol import (
     ConversionSubmission,
     DisputeAnswer,
     QuoteRequest,
     QuoteUnavailable,
 )
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.simulator.adapter import SimulatorProvider
 from tests.faults import slow_provider as slow
 from tests.faults.slow_provider import Part, SlowProvider, slow_provider
 from tests.integration.simulator_server import (

@@ -18,18 +18,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tallystick.config import Settings
-from tallystick.eventstore import database as ledger_database
-from tallystick.eventstore import embedded
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.errors import (
-    AppendError,
-    OutcomeUnknown,
-    StoreUnavailable,
-    VersionConflict,
-)
-from tallystick.eventstore.ledger import Ledger
+from ledger.eventstore import database as ledger_database
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.embedded import control
+from ledger.eventstore.errors import AppendError, OutcomeUnknown, StoreUnavailable, VersionConflict
+from ledger.eventstore.ledger import Ledger
+from ledger.settings import Settings
 from tests.conftest import admin_connection, embedded_settings
 from tests.faults.proxy import Fault, Proxy
 from tests.ledger_checks import check_log, log, registered, rows
@@ -340,10 +335,10 @@ def test_a_killed_database_comes_back_with_everything_acknowledged(folder: Path)
         for _ in range(2):
             for _ in range(100):
                 under_way.acquire()
-            server = embedded.status(settings).pid
+            server = control.status(settings).pid
             assert server is not None
             os.kill(server, signal.SIGKILL)
-            embedded.start(settings)
+            control.start(settings)
         over.set()
         for future in working:
             future.result()

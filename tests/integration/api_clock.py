@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import httpx2
 
+from ledger.commands.deposit import DepositCommands
+from ledger.commands.inbox import Inbox
+from ledger.commands.player import PlayerCommands
 from tallystick import bootstrap
-from tallystick.commands.deposits import DepositCommands
-from tallystick.commands.inbox import Inbox
-from tallystick.commands.players import PlayerCommands
 from tests.integration.api_server import Api, ledger_of, serving
 from tests.integration.assessing import dispatch_of
 

@@ -24,21 +24,21 @@ from domain.attempts import reference
 from domain.dispute import dispute_stream
 from domain.events import Rate
 from domain.player import Verification
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.access.keyring import ProviderSecrets, provider_secrets
+from ledger.commands.assessments import StoredAssessments
+from ledger.commands.conversion import ConversionCommands
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.handling import Caller
+from ledger.commands.past_balances import LedgerWithPast
+from ledger.commands.withdrawal import WithdrawalCommands
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from tallystick import bootstrap
-from tallystick.access import StaffRole, create_key
-from tallystick.assessments import StoredAssessments
-from tallystick.commands.conversions import ConversionCommands
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.handling import Caller
-from tallystick.commands.withdrawals import WithdrawalCommands
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
-from tallystick.keyring import ProviderSecrets, provider_secrets
-from tallystick.past_balances import LedgerWithPast
 from tests.integration.assessing import dispatch_of, publish_rules
 
 PEOPLE: Mapping[str, StaffRole] = {

@@ -7,18 +7,18 @@ from typing import Any
 
 import psycopg
 
+from ledger.checkpoints import store
+from ledger.checkpoints.checkpoint import Checkpoint
+from ledger.checkpoints.note import Signer, sign
+from ledger.checkpoints.store import StoredCheckpoint
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.errors import AppendError
+from ledger.eventstore.ledger import Drafting
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from projections.tables import install
-from tallystick.checkpoints import store
-from tallystick.checkpoints.checkpoint import Checkpoint
-from tallystick.checkpoints.note import Signer, sign
-from tallystick.checkpoints.store import StoredCheckpoint
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.errors import AppendError
-from tallystick.eventstore.ledger import Drafting
 from tests.event_sequences import world
 from tests.ledger_checks import ledger_on, rows
 

@@ -14,10 +14,10 @@ from domain.fraud_case import CaseDecision
 from domain.money import Money
 from domain.ruleset import DEFAULT_TERMS
 from domain.withdrawal import Withdrawal
-from tallystick.commands.fraud_cases import FraudCaseCommands
-from tallystick.commands.fraud_reports import FraudReportCommands
-from tallystick.commands.handling import Caller
-from tallystick.commands.rulesets import RuleSetCommands
+from ledger.commands.fraud_case import FraudCaseCommands
+from ledger.commands.fraud_report import FraudReportCommands
+from ledger.commands.handling import Caller
+from ledger.commands.ruleset import RuleSetCommands
 from tests.property.backroom import ROLES
 from tests.property.mixed_day import MixedDay
 

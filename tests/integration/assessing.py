@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 from api.services import Services
 from domain.assessment import Assessment
 from domain.ruleset import DEFAULT_TERMS
-from tallystick.assessments import StoredAssessments
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.errors import NotAssessedYet
-from tallystick.commands.handling import Caller, Handling
+from ledger.commands.assessments import StoredAssessments
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.errors import NotAssessedYet
+from ledger.commands.handling import Caller, Handling
 
 CALL_TIMEOUT_SECONDS = 0.2
 ASSESSED_WITHIN_SECONDS = 20.0

@@ -23,6 +23,10 @@ from domain.money import Money
 from domain.policy import DEFAULT_TERMS as POLICY
 from domain.policy import policy_stream
 from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS, ruleset_stream
+from ledger.eventstore.codec import decode
+from ledger.eventstore.ledger import Drafting
+from ledger.settings import Settings
+from ledger.workers.fraud_desk import indicator_hit
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.model import HITS, Fraud, asked_about
@@ -32,10 +36,6 @@ from projections.fraud.states import AnyState
 from projections.read_model import Recorded, Rows
 from replay.backtest.candidates import changed_terms
 from tallystick import population
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.ledger import Drafting
-from tallystick.fraud_desk import indicator_hit
 from tests.ledger_checks import log, rejected
 from tests.population_log import append_drafts
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from domain.attempts import reference
 from domain.outcomes import DeclineCode, Evidence, Outcome, Source
 from domain.player import Verification
-from tallystick.commands.handling import Caller
+from ledger.commands.handling import Caller
 from tests.integration.api_server import Api
 
 

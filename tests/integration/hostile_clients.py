@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx2
 
+from ledger.settings import Settings
 from tallystick import stack
-from tallystick.config import Settings
 
 OTHER_ADDRESS = "127.0.0.2"
 """Of this machine too, on Linux."""

@@ -11,6 +11,11 @@ from typing import Any
 import psycopg
 
 from domain.events import LedgerEvent, ProjectionCutOver
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.ledger import Drafting, Ledger
+from ledger.settings import Settings
 from projections.compare import checkpoint, compare, fold_all
 from projections.engine import Projector
 from projections.history import HISTORY
@@ -19,11 +24,6 @@ from projections.registry import READ_MODELS
 from projections.tables import install
 from replay.rebuild.recording import read_model_stream
 from replay.rebuild.run import Rebuild, Rebuilt
-from tallystick.config import Settings
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import Drafting, Ledger
 from tests.event_sequences import world
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from domain.outcomes import DisputeNews, DisputeStage, Outcome
-from tallystick.providers.protocol import Answer, DisputeAnswer, DisputeNotice
-from tallystick.providers.simulator.dispute_plan import DisputePlan, News, Response
-from tallystick.providers.simulator.faults import AnswerFault
-from tallystick.providers.simulator.plan import Plan, plan
-from tallystick.providers.simulator.profiles import DisputeProfile, Profile
-from tallystick.providers.simulator.wire import Kind
+from ledger.providers.protocol import Answer, DisputeAnswer, DisputeNotice
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.dispute_plan import DisputePlan, News, Response
+from tallystick.play.simulator.faults import AnswerFault
+from tallystick.play.simulator.plan import Plan, plan
+from tallystick.play.simulator.profiles import DisputeProfile, Profile
 from tests.integration.simulator_server import (
     SEED,
     Simulator,

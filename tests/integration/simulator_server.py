@@ -16,7 +16,7 @@ import httpx2
 
 from domain.money import Money
 from domain.outcomes import Outcome
-from tallystick.providers.protocol import (
+from ledger.providers.protocol import (
     Answer,
     DisputeNotice,
     InvalidNotice,
@@ -24,11 +24,11 @@ from tallystick.providers.protocol import (
     RefundSubmission,
     Submission,
 )
-from tallystick.providers.simulator.faults import Faults, parse_faults
-from tallystick.providers.simulator.plan import Plan, plan
-from tallystick.providers.simulator.profiles import Profile
-from tallystick.providers.simulator.wire import Kind
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.simulator.adapter import SimulatorProvider
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.faults import Faults, parse_faults
+from tallystick.play.simulator.plan import Plan, plan
+from tallystick.play.simulator.profiles import Profile
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOKEN = "token-of-the-tests"
@@ -188,7 +188,7 @@ class Simulator:
 def running(*options: str) -> Iterator[Simulator]:
     receiver = Receiver()
     port = free_port()
-    command = [sys.executable, "-m", "tallystick.providers.simulator", "--port", str(port)]
+    command = [sys.executable, "-m", "tallystick.play.simulator", "--port", str(port)]
     command += ["--seed", str(SEED), "--time-scale", str(TIME_SCALE), "--settle-seconds", "0.05"]
     command += ["--webhook-url", f"http://127.0.0.1:{receiver.port}/notices", *options]
     environment = os.environ | {

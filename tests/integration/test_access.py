@@ -6,7 +6,7 @@ from itertools import cycle, islice
 import psycopg
 import pytest
 
-from tallystick.access import (
+from ledger.access.api_keys import (
     Holder,
     Keys,
     PersonHasOtherRole,
@@ -15,8 +15,8 @@ from tallystick.access import (
     list_keys,
     revoke_key,
 )
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo, migrate
+from ledger.eventstore.database import Role, conninfo, migrate
+from ledger.settings import Settings
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from tallystick.access import (
+from ledger.access.api_keys import (
     Holder,
     InvalidPerson,
     Keys,
@@ -19,9 +19,9 @@ from tallystick.access import (
     list_keys,
     revoke_key,
 )
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tests.integration.api_server import (
     Api,
     notice_body,

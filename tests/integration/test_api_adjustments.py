@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, running_api
 
 

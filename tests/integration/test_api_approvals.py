@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, later, notice_body, running_api
 
 LARGE = 300_000

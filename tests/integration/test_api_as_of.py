@@ -20,15 +20,15 @@ from domain.dispute import Dispute
 from domain.events import ApprovalTier, Rate
 from domain.money import Money
 from domain.policy import DEFAULT_TERMS
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.commands.deposit import CreateDeposit
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from tallystick import bootstrap
-from tallystick.access import StaffRole, create_key
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
 from tests.integration.api_server import services_over, serving
 from tests.integration.asked_about_fraud import ABOUT_FRAUD, FraudDay, Params, Question
 from tests.ledger_checks import ledger_on

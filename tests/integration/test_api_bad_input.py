@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tests.integration.api_server import Api, running_api, transaction_body
 
 CARD = "4111111111111111"

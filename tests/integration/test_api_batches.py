@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from api.requests_batches import OPERATIONS
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, at_once, running_api, said, transaction_body
 
 Command = dict[str, object]

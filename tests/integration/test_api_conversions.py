@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.money import exponent
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import PARALLEL, Api, at_once, later, notice_body, running_api
 
 RATES = {"JPY": "171.25", "KWD": "0.3321", "CLF": "0.02775", "USD": "1.0843"}

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.outcomes import Outcome
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, dispute_notice_body, running_api
 
 

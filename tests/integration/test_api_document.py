@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, running_api
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.access import StaffRole, create_key
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 from tests.integration.hostile_clients import (
     OTHER_ADDRESS,
     Answer,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import PARALLEL, Api, at_once, running_api, transaction_body
 
 

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from domain.indicators.catalogue import INDICATORS
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tests.integration.api_server import Api, said
 from tests.integration.fraud_api import (
     BY_ROLE,

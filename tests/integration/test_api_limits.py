@@ -12,9 +12,9 @@ import pytest
 
 from domain.counters import Window
 from domain.money import Money
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.handling import Written
-from tallystick.config import Settings
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.handling import Written
+from ledger.settings import Settings
 from tests.integration.api_clock import Clock, clocked
 from tests.integration.api_server import Api, caller, notice_body, running_api, services_over
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.attempts import reference
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 
 SECONDS_MAX = 2.0

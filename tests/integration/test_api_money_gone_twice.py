@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 
 PAID_IN = 10_000

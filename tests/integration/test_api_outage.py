@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx2
 from psycopg import sql
 
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.conftest import admin_connection
 from tests.integration.api_server import Api, running_api, transaction_body
 

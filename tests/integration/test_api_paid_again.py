@@ -14,7 +14,7 @@ import pytest
 
 from domain import accounts
 from domain.notice import notice_stream
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 
 FUNDS = 5_000

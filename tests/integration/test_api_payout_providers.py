@@ -9,7 +9,7 @@ from domain.attempts import reference
 from domain.commands import Command
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome, Source
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 
 OTHER = "otherpay"

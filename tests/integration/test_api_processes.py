@@ -13,11 +13,11 @@ from uuid import uuid4
 
 import httpx2
 
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tallystick import bootstrap, stack
-from tallystick.access import StaffRole, create_key
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 from tests.integration.api_server import transaction_body
 
 PROCESSES = 2

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from tallystick.access import StaffRole, create_key
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from tests.integration.api_server import Api, running_api
 
 NOTE = {"note": "as the bank says"}

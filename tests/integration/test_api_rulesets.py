@@ -9,7 +9,7 @@ import pytest
 
 from domain.indicators.catalogue import INDICATORS
 from domain.ruleset import DEFAULT_NAME
-from tallystick.config import Settings
+from ledger.settings import Settings
 from tests.integration.api_server import Api, said
 from tests.integration.fraud_api import code, fraud_api
 

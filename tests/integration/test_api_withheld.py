@@ -11,12 +11,12 @@ import pytest
 from api.roles import ROLES, May
 from domain.indicators.catalogue import BY_CODE
 from domain.player import HoldKind
+from ledger.commands.handling import Caller
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from replay.case.streams import Case, CaseKind, NotForAsker, streams_of
 from replay.jobs import ExportJobs
-from tallystick.commands.handling import Caller
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 from tests.integration.api_server import Api
 from tests.integration.fraud_api import BY_ROLE, code, fraud_api, structured, until
 

@@ -8,10 +8,9 @@ import pytest
 
 from domain.accounts import available
 from domain.money import Money
-from tallystick.config import Settings
-from tallystick.eventstore import batch_sql
-from tallystick.eventstore.append import Receipt
-from tallystick.eventstore.errors import (
+from ledger.eventstore import batch_sql
+from ledger.eventstore.append import Receipt
+from ledger.eventstore.errors import (
     BalanceChanged,
     CeilingPassed,
     FloorPassed,
@@ -19,7 +18,8 @@ from tallystick.eventstore.errors import (
     StoreUnavailable,
     VersionConflict,
 )
-from tallystick.eventstore.ledger import Drafting, Ledger
+from ledger.eventstore.ledger import Drafting, Ledger
+from ledger.settings import Settings
 from tests.ledger_checks import (
     check_log,
     check_receipt,

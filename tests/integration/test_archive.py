@@ -19,6 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from ledger.checkpoints.note import Signer
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay.archive import layout, read
 from replay.archive.apart import Reader
 from replay.archive.compare import compare_with_database
@@ -26,10 +29,7 @@ from replay.archive.layout import ArchiveError, bucket_of
 from replay.archive.replayed import replay_archive
 from replay.archive.verify import verify_archive
 from replay.archive.write import archive
-from tallystick.checkpoints.note import Signer
 from tallystick.cli_archive import archive as app
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import fresh_database
 from tests.integration.archive_forgery import cover_up, forge, poisoned
 from tests.integration.archived_log import (

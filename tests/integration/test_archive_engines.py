@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay import engines
 from replay.archive.fold import BUCKET_LOCAL, fold_bucket
 from replay.archive.replayed import Replayed, replay_archive
 from replay.archive.write import archive
 from replay.engines import ATTEMPTS_MAX, Engine, EngineError, Processes, Ray, Serial
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import fresh_database
 from tests.integration.archive_workers import echoes, killed_half_way, refuses
 from tests.integration.archived_log import fill

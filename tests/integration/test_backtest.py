@@ -15,6 +15,9 @@ from psycopg.rows import args_row
 from typer.testing import CliRunner
 
 from domain.ruleset import DEFAULT_NAME
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections.compare import checkpoint
 from projections.engine import Projector
 from projections.fraud.judging import Hit
@@ -30,9 +33,6 @@ from replay.backtest.run import backtest
 from replay.backtest.span import SpanInvalid
 from replay.engines import Engine, Processes, Ray
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import fresh_database
 from tests.integration.backtest_workers import killed_half_way
 from tests.integration.backtested_log import (

@@ -13,15 +13,15 @@ import psycopg
 import pytest
 
 from domain.ruleset import DEFAULT_TERMS
+from ledger.access.api_keys import StaffRole, create_key
+from ledger.commands.handling import Caller
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.settings import Settings
 from replay.archive import layout
 from replay.backtest.candidates import changed_terms
 from replay.backtest.job import backtester, kept_archive
 from replay.jobs import ExportJobs
-from tallystick.access import StaffRole, create_key
-from tallystick.commands.handling import Caller
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
 from tests.integration.api_server import Api, running_api
 
 WAIT_SECONDS = 60.0

@@ -26,14 +26,14 @@ from domain.adjustment import AdjustmentReason
 from domain.deposit import Deposit
 from domain.events import Move
 from domain.money import Money
+from ledger.checkpoints.note import Signer
+from ledger.commands.adjustment import RequestAdjustment
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay.case.folder import FolderTaken
 from replay.case.streams import Case, CaseKind, Unreadable
 from replay.case.write import CaseManifest, NoCheckpoint, write_case
 from replay.nothing import Nothing
-from tallystick.checkpoints.note import Signer
-from tallystick.commands.adjustments import RequestAdjustment
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.case_bundles import (
     KEY,
     SCRIPT,

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from typer.testing import CliRunner
 
-from tallystick.checkpoints.keys import verifying_keys
+from ledger.checkpoints.keys import verifying_keys
+from ledger.settings import Settings
 from tallystick.cli import app
-from tallystick.config import Settings
 from tests.case_bundles import load_script, run
 from tests.integration.api_server import running_api
 

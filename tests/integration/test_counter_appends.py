@@ -9,12 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.money import Money
-from tallystick.config import Settings
-from tallystick.eventstore.errors import (
-    BalanceChanged,
-    CeilingPassed,
-)
-from tallystick.eventstore.ledger import Ledger
+from ledger.eventstore.errors import BalanceChanged, CeilingPassed
+from ledger.eventstore.ledger import Ledger
+from ledger.settings import Settings
 from tests.ledger_checks import (
     balance,
     check_log,

@@ -10,11 +10,7 @@ import pytest
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from projections.history import HISTORY
-from tallystick.config import Settings, redacted
-from tallystick.doctor import run_checks
-from tallystick.eventstore import embedded
-from tallystick.eventstore.database import (
+from ledger.eventstore.database import (
     DatabaseUnavailable,
     PrivilegesMissing,
     Role,
@@ -26,6 +22,10 @@ from tallystick.eventstore.database import (
     prepare,
     verify_durability,
 )
+from ledger.eventstore.embedded import control
+from ledger.settings import Settings, redacted
+from projections.history import HISTORY
+from tallystick.doctor import run_checks
 from tests.conftest import admin_connection, embedded_settings, fresh_database
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -45,9 +45,9 @@ def their_database(
     """Settings whose DATABASE_URL is a new database on `server`, used as a new login."""
     with admin_connection(server) as connection:
         connection.execute(f"CREATE ROLE {login} LOGIN {attributes}".encode())
-        owner = login if owned else embedded.ADMIN
+        owner = login if owned else control.ADMIN
         connection.execute(f"CREATE DATABASE {name} OWNER {owner}".encode())
-    url = embedded.cluster(server).conninfo(user=login, dbname=name)
+    url = control.cluster(server).conninfo(user=login, dbname=name)
     return server.model_copy(update={"database_url": url})
 
 
@@ -104,7 +104,7 @@ def test_only_the_owner_makes_tables_and_schemas(module_database: Settings, role
 
 def test_other_logins_cannot_enter_the_database(database: Settings) -> None:
     login = f"visitor_{database.database_name[-12:]}"
-    target = embedded.cluster(database).conninfo(user=login, dbname=database.database_name)
+    target = control.cluster(database).conninfo(user=login, dbname=database.database_name)
     with admin_connection(database) as admin:
         admin.execute(f"CREATE ROLE {login} LOGIN".encode())
         try:
@@ -135,8 +135,8 @@ def test_preparing_again_and_migrating_at_once_changes_nothing(database: Setting
 def test_four_processes_prepare_one_new_installation(folder: Path) -> None:
     settings = embedded_settings(folder)
     script = (
-        "import sys; from pathlib import Path; from tallystick.config import Settings;"
-        "from tallystick.eventstore.database import prepare;"
+        "import sys; from pathlib import Path; from ledger.settings import Settings;"
+        "from ledger.eventstore.database import prepare;"
         "prepare(Settings(database_url=None, data=Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", script, str(settings.data)]
@@ -180,7 +180,7 @@ def test_the_doctor_names_a_read_model_that_has_stopped(database: Settings) -> N
 
 def test_a_login_that_may_create_roles_prepares_its_own_database(folder: Path) -> None:
     server = embedded_settings(folder)
-    embedded.start(server)
+    control.start(server)
     settings = their_database(server, "theirs", "dba", "CREATEROLE")
     prepare(settings)
     prepare(settings)
@@ -197,13 +197,13 @@ def test_a_login_that_may_create_roles_prepares_its_own_database(folder: Path) -
 
 def test_several_databases_of_one_server_are_prepared_at_once(folder: Path) -> None:
     server = embedded_settings(folder)
-    embedded.start(server)
+    control.start(server)
     names = [f"parallel_{number}" for number in range(4)]
     with admin_connection(server) as admin:
         for name in names:
             admin.execute(f"CREATE DATABASE {name}".encode())
-    cluster = embedded.cluster(server)
-    urls = [cluster.conninfo(user=embedded.ADMIN, dbname=name) for name in names]
+    cluster = control.cluster(server)
+    urls = [cluster.conninfo(user=control.ADMIN, dbname=name) for name in names]
     targets = [server.model_copy(update={"database_url": url}) for url in urls]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(prepare, targets))
@@ -212,7 +212,7 @@ def test_several_databases_of_one_server_are_prepared_at_once(folder: Path) -> N
 
 def test_a_powerless_login_is_told_the_sql_that_helps(folder: Path) -> None:
     server = embedded_settings(folder)
-    embedded.start(server)
+    control.start(server)
     settings = their_database(server, "poor", "clerk", "", owned=False)
     with pytest.raises(PrivilegesMissing) as refusal:
         prepare(settings)
@@ -248,8 +248,8 @@ def test_options_of_the_url_are_kept_but_cannot_weaken_the_writer() -> None:
 @pytest.mark.skipif(not DEBIAN_15.exists(), reason=f"PostgreSQL 15 is not in {DEBIAN_15}")
 def test_the_oldest_supported_server_works_by_database_url(folder: Path) -> None:
     server = embedded_settings(folder, pg_bin=DEBIAN_15)
-    embedded.start(server)
-    assert str(embedded.status(server).version).startswith("15.")
+    control.start(server)
+    assert str(control.status(server).version).startswith("15.")
     settings = their_database(server, "theirs", "dba", "CREATEROLE")
     prepare(settings)
     prepare(settings)
@@ -307,7 +307,7 @@ def test_a_server_that_may_lose_or_tear_its_data_is_refused(folder: Path, name: 
     prepare(settings)
     with admin_connection(settings) as admin:
         admin.execute(f"ALTER SYSTEM SET {name} = off".encode())
-    embedded.stop(settings)
+    control.stop(settings)
     with pytest.raises(UnsafeDatabase, match=f"{name} is off") as refusal:
         prepare(settings)
     assert f"ALTER SYSTEM SET {name} = on" in refusal.value.remedy

@@ -15,11 +15,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tallystick.config import Settings
-from tallystick.eventstore import embedded
-from tallystick.eventstore.embedded import ADMIN, EmbeddedPostgresError
-from tallystick.eventstore.embedded_binaries import candidate_folders
-from tallystick.eventstore.embedded_home import locate
+from ledger.eventstore.embedded import control
+from ledger.eventstore.embedded.binaries import candidate_folders
+from ledger.eventstore.embedded.control import ADMIN, EmbeddedPostgresError
+from ledger.eventstore.embedded.home import locate
+from ledger.settings import Settings
 from tests.conftest import admin_connection, embedded_settings
 
 ROOT = os.geteuid() == 0
@@ -28,11 +28,11 @@ as_root = pytest.mark.skipif(not ROOT, reason="only root drops privileges")
 START = """
 import os, signal, sys
 from pathlib import Path
-from tallystick.config import Settings
-from tallystick.eventstore import embedded
+from ledger.settings import Settings
+from ledger.eventstore.embedded import control
 settings = Settings(database_url=None, data=Path(sys.argv[1]), system_data=Path(sys.argv[2]))
-embedded.start(settings)
-print(embedded.status(settings).pid, flush=True)
+control.start(settings)
+print(control.status(settings).pid, flush=True)
 """
 
 
@@ -43,7 +43,7 @@ def start_elsewhere(settings: Settings, script: str = START) -> "subprocess.Pope
 
 
 def server_pid(settings: Settings) -> int:
-    pid = embedded.status(settings).pid
+    pid = control.status(settings).pid
     assert pid is not None
     return pid
 
@@ -60,20 +60,20 @@ def remember(settings: Settings) -> None:
 
 def test_it_starts_stops_and_starts_again_with_its_data(folder: Path) -> None:
     settings = embedded_settings(folder)
-    assert not embedded.status(settings).running
-    assert embedded.stop(settings) is False
+    assert not control.status(settings).running
+    assert control.stop(settings) is False
     said: list[str] = []
-    embedded.start(settings, said.append)
+    control.start(settings, said.append)
     assert any("Creating" in line for line in said)
     remember(settings)
-    running = embedded.status(settings)
+    running = control.status(settings)
     assert (running.running, running.accepting) == (True, True)
     assert running.size_bytes > 1_000_000
-    assert embedded.stop(settings) is True
-    stopped = embedded.status(settings)
+    assert control.stop(settings) is True
+    stopped = control.status(settings)
     assert (stopped.running, stopped.pid) == (False, None)
     assert stopped.version == str(running.version).split(".")[0]
-    embedded.start(settings)
+    control.start(settings)
     assert ask(settings, "SELECT what FROM memory") == ("kept",)
 
 
@@ -97,7 +97,7 @@ def test_it_keeps_what_it_confirms_and_listens_on_a_private_socket_only(cluster:
 
 def test_a_second_start_finds_the_first(cluster: Settings) -> None:
     pid = server_pid(cluster)
-    assert embedded.start(cluster) == embedded.cluster(cluster)
+    assert control.start(cluster) == control.cluster(cluster)
     assert server_pid(cluster) == pid
 
 
@@ -123,35 +123,35 @@ def test_it_survives_the_death_of_its_starter(folder: Path) -> None:
 
 def test_a_server_whose_starter_died_at_once_is_found(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
+    control.start(settings)
     remember(settings)
     os.kill(server_pid(settings), signal.SIGKILL)
     dies_launching = START.replace(
-        "embedded.start(settings)",
-        "embedded.start(settings, lambda said: said.startswith('Starting')"
+        "control.start(settings)",
+        "control.start(settings, lambda said: said.startswith('Starting')"
         " and os.kill(os.getpid(), signal.SIGKILL))",
     )
     starter = start_elsewhere(settings, dies_launching)
     starter.communicate(timeout=60)
     assert starter.returncode == -signal.SIGKILL
-    embedded.start(settings)
+    control.start(settings)
     assert ask(settings, "SELECT what FROM memory") == ("kept",)
 
 
 def test_after_a_kill_it_recovers_with_its_data(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
+    control.start(settings)
     remember(settings)
     killed = server_pid(settings)
     os.kill(killed, signal.SIGKILL)
-    embedded.start(settings)
+    control.start(settings)
     assert server_pid(settings) != killed
     assert ask(settings, "SELECT what FROM memory") == ("kept",)
 
 
 def test_a_start_waits_for_the_children_of_a_killed_server(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
+    control.start(settings)
     with admin_connection(settings) as busy:
         row = busy.execute("SELECT pg_backend_pid()").fetchone()
         assert row is not None
@@ -160,23 +160,23 @@ def test_a_start_waits_for_the_children_of_a_killed_server(folder: Path) -> None
         os.kill(server_pid(settings), signal.SIGKILL)
         resume = subprocess.Popen(["sh", "-c", f"sleep 1; kill -CONT {child}"])
         said: list[str] = []
-        embedded.start(settings, said.append)
+        control.start(settings, said.append)
         resume.wait()
     assert any("processes of an earlier server" in line for line in said)
 
 
 def test_a_process_id_given_to_someone_else_does_not_keep_it_from_starting(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
-    embedded.stop(settings)
+    control.start(settings)
+    control.stop(settings)
     home = locate(settings)
     stranger = home.user.popen(["sleep", "60"])
     try:
         # What a power failure leaves behind when the id has since been reused.
         home.pid_file.write_text(f"{stranger.pid}\n{home.data_dir}\n1\n5432\n\n\n\n\n")
-        assert not embedded.status(settings).running
-        assert embedded.stop(settings) is False
-        embedded.start(settings)
+        assert not control.status(settings).running
+        assert control.stop(settings) is False
+        control.start(settings)
         assert ask(settings, "SELECT 1") == (1,)
         assert stranger.poll() is None
     finally:
@@ -186,44 +186,44 @@ def test_a_process_id_given_to_someone_else_does_not_keep_it_from_starting(folde
 
 def test_a_start_waits_while_the_server_still_shuts_down(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
+    control.start(settings)
     os.kill(server_pid(settings), signal.SIGINT)
-    embedded.start(settings)
+    control.start(settings)
     assert ask(settings, "SELECT 1") == (1,)
 
 
 def test_a_server_that_dies_while_starting_shows_its_log(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
-    embedded.stop(settings)
+    control.start(settings)
+    control.stop(settings)
     with (locate(settings).data_dir / "postgresql.conf").open("a") as configuration:
         configuration.write("shared_buffers = 'a lot'\n")
     with pytest.raises(EmbeddedPostgresError, match="shared_buffers"):
-        embedded.start(settings)
+        control.start(settings)
 
 
 def test_binaries_of_another_major_version_are_refused_by_name(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
-    embedded.stop(settings)
+    control.start(settings)
+    control.stop(settings)
     (locate(settings).data_dir / "PG_VERSION").write_text("12\n")
     with pytest.raises(
         EmbeddedPostgresError, match=r"(?s)No binaries of PostgreSQL 12.*pg_upgrade"
     ):
-        embedded.start(settings)
+        control.start(settings)
 
 
 @pytest.mark.parametrize("name", ["n" * 120, "a,b", "with 'quotes' and spaces $HOME"])
 def test_any_path_will_do(folder: Path, name: str) -> None:
     settings = embedded_settings(folder, data=folder / name / "data")
-    cluster = embedded.start(settings)
+    cluster = control.start(settings)
     try:
         socket_path = cluster.socket_dir / ".s.PGSQL.5432"
         assert len(os.fsencode(socket_path)) <= 107
         assert cluster.socket_dir.stat().st_mode & 0o777 == 0o700
         assert ask(settings, "SELECT 1") == (1,)
     finally:
-        embedded.stop(settings)
+        control.stop(settings)
         if not cluster.socket_dir.is_relative_to(folder):
             cluster.socket_dir.rmdir()
 
@@ -236,7 +236,7 @@ def test_an_open_socket_folder_under_tmp_is_refused(folder: Path) -> None:
     prepared.chmod(0o777)
     try:
         with pytest.raises(EmbeddedPostgresError, match=r"is not a folder of user|open to other"):
-            embedded.start(settings)
+            control.start(settings)
     finally:
         prepared.rmdir()
 
@@ -254,14 +254,14 @@ def test_a_data_folder_its_user_cannot_reach_is_not_opened_up(folder: Path) -> N
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
     settings = embedded_settings(folder, data=closed / "data")
-    cluster = embedded.start(settings)
+    cluster = control.start(settings)
     try:
         assert cluster.data_dir.is_relative_to(settings.system_data)
         assert closed.stat().st_mode & 0o777 == 0o700
-        assert embedded.start(settings) == cluster
+        assert control.start(settings) == cluster
         assert ask(settings, "SELECT 1") == (1,)
     finally:
-        assert embedded.stop(settings) is True
+        assert control.stop(settings) is True
 
 
 @as_root
@@ -277,12 +277,12 @@ def test_binaries_its_user_cannot_read_are_copied_once(folder: Path) -> None:
     if libraries.is_dir():
         shutil.copytree(libraries, closed / libraries.name)
     settings = embedded_settings(folder, pg_bin=closed / package.name / "install" / "bin")
-    embedded.start(settings)
+    control.start(settings)
     running = Path(f"/proc/{server_pid(settings)}/exe").readlink()
     assert running.is_relative_to(settings.system_data)
-    embedded.stop(settings)
+    control.stop(settings)
     copied_at = running.stat().st_ctime_ns
-    embedded.start(settings)
+    control.start(settings)
     assert running.stat().st_ctime_ns == copied_at
 
 
@@ -296,17 +296,18 @@ def test_a_normal_user_needs_nothing_special(folder: Path) -> None:
 import os, sys
 from pathlib import Path
 import alembic.command, alembic.script, sqlalchemy.dialects.postgresql.psycopg
-from tallystick.config import Settings
-from tallystick.eventstore import database, embedded
+from ledger.settings import Settings
+from ledger.eventstore import database
+from ledger.eventstore.embedded import control
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})
 os.chdir("/")
 settings = Settings(database_url=None, data=Path(sys.argv[1]), system_data=Path(sys.argv[2]))
-embedded.start(settings)
-embedded.start(settings)
+control.start(settings)
+control.start(settings)
 database.prepare(settings)
-print(embedded.status(settings).user)
-assert embedded.stop(settings)
+print(control.status(settings).user)
+assert control.stop(settings)
 assert not Path(sys.argv[2]).exists()
 """
     child = start_elsewhere(embedded_settings(folder), script)
@@ -318,28 +319,28 @@ assert not Path(sys.argv[2]).exists()
 def test_someone_elses_server_on_the_socket_is_noticed(folder: Path) -> None:
     """A copied data folder must not be taken for the original."""
     settings = embedded_settings(folder)
-    embedded.start(settings)
+    control.start(settings)
     copy = embedded_settings(folder, data=folder / "copy")
-    embedded.start(copy)
-    embedded.stop(copy)
+    control.start(copy)
+    control.stop(copy)
     copied_socket = locate(copy).socket_dir
     copied_socket.rmdir()
     copied_socket.symlink_to(locate(settings).socket_dir)
     with pytest.raises(EmbeddedPostgresError, match="is not a folder of user"):
-        embedded.start(copy)
+        control.start(copy)
 
 
 def test_a_frozen_socket_file_is_not_taken_for_a_server(folder: Path) -> None:
     settings = embedded_settings(folder)
-    embedded.start(settings)
-    embedded.stop(settings)
+    control.start(settings)
+    control.stop(settings)
     left_over = locate(settings).socket_dir / ".s.PGSQL.5432"
     with socket.socket(socket.AF_UNIX) as unused:
         unused.bind(str(left_over))
     shutil.chown(left_over, locate(settings).user.uid)
     began = time.monotonic()
-    embedded.start(settings)
+    control.start(settings)
     assert time.monotonic() - began < 30
-    conninfo = embedded.cluster(settings).conninfo(user=ADMIN, dbname="postgres")
+    conninfo = control.cluster(settings).conninfo(user=ADMIN, dbname="postgres")
     with psycopg.connect(conninfo) as connection:
         assert connection.info.server_version >= 150000

@@ -19,19 +19,19 @@ import httpx2
 import psycopg
 import pytest
 
+from ledger.checkpoints import signing
+from ledger.checkpoints.keys import verifying_keys
+from ledger.checkpoints.signing import SignerBusy
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.ledger import utc_now
+from ledger.export_jobs import Leases
+from ledger.settings import Settings
 from replay.export.errors import ExportError
 from replay.export.run import export
 from replay.export.selection import Selection
 from replay.export.sinks import Format
 from replay.jobs import ExportJobs, case_writer
-from tallystick.checkpoints import signing
-from tallystick.checkpoints.keys import verifying_keys
-from tallystick.checkpoints.signing import SignerBusy
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.ledger import utc_now
-from tallystick.export_jobs import Leases
 from tests.integration.api_server import Api, running_api
 
 WAIT_SECONDS = 30.0

@@ -9,8 +9,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from ledger.settings import Settings
 from tallystick.cli import app
-from tallystick.config import Settings
 from tests.export_log import fill
 
 Run = Callable[..., Result]

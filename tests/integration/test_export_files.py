@@ -21,6 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.eventstore.merkle import Frontier, leaf_hash
+from ledger.settings import Settings
 from projections.history import HISTORY
 from projections.reading import ReadModelBehind
 from replay.export import run as export_run
@@ -37,10 +41,6 @@ from replay.export.manifest import Manifest
 from replay.export.run import export
 from replay.export.selection import KINDS, Selection
 from replay.export.sinks import Format
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.eventstore.merkle import Frontier, leaf_hash
 from tests.conftest import fresh_database
 from tests.export_log import chosen, files_of, fill, line, read
 

@@ -13,16 +13,16 @@ from psycopg import AsyncConnection
 
 from domain.events import IndicatorHit
 from domain.fraud_case import CaseDecision, FraudCase
+from ledger.commands.fraud_case import FraudCaseCommands
+from ledger.commands.fraud_report import FraudReportCommands
+from ledger.commands.handling import Caller, Handling
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections import fraud_cases
 from projections.engine import Projector
 from projections.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow
 from projections.tables import install
-from tallystick.commands.fraud_cases import FraudCaseCommands
-from tallystick.commands.fraud_reports import FraudReportCommands
-from tallystick.commands.handling import Caller, Handling
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.ledger_checks import ledger_on
 
 T = TypeVar("T")

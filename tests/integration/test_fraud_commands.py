@@ -37,21 +37,21 @@ from domain.fraud_report import ReportStatus
 from domain.money import Money
 from domain.player import HoldKind, Verification
 from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS, NO_RULESETS, RuleSetStatus
-from tallystick.commands.errors import (
+from ledger.commands.errors import (
     CaseNotFound,
     PlayerNotFound,
     ReportNotFound,
     RuleSetNotFound,
     VersionChanged,
 )
-from tallystick.commands.fraud_cases import FraudCaseCommands
-from tallystick.commands.fraud_reports import FraudReportCommands
-from tallystick.commands.handling import Caller, Handling
-from tallystick.commands.players import PlayerCommands
-from tallystick.commands.rates import RateCommands
-from tallystick.commands.rulesets import RuleSetCommands
-from tallystick.config import Settings
-from tallystick.eventstore.ledger import Ledger
+from ledger.commands.fraud_case import FraudCaseCommands
+from ledger.commands.fraud_report import FraudReportCommands
+from ledger.commands.handling import Caller, Handling
+from ledger.commands.player import PlayerCommands
+from ledger.commands.rates import RateCommands
+from ledger.commands.ruleset import RuleSetCommands
+from ledger.eventstore.ledger import Ledger
+from ledger.settings import Settings
 from tests.ledger_checks import ledger_on
 
 T = TypeVar("T")

@@ -22,20 +22,20 @@ from domain.fraud_case import case_stream
 from domain.money import Money
 from domain.outcomes import DeclineCode, Evidence, Outcome, Source
 from domain.player import Verification
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.fraud_case import FraudCaseCommands
+from ledger.commands.handling import Caller, Handling
+from ledger.commands.player import PlayerCommands
+from ledger.commands.ruleset import RuleSetCommands
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
+from ledger.workers.fraud_desk import BATCH, FraudDesk
 from projections.engine import Projector
 from projections.fraud.model import FRAUD
 from projections.fraud_cases import FRAUD_CASES
 from tallystick import bootstrap
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.fraud_cases import FraudCaseCommands
-from tallystick.commands.handling import Caller, Handling
-from tallystick.commands.players import PlayerCommands
-from tallystick.commands.rulesets import RuleSetCommands
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.fraud_desk import BATCH, FraudDesk
 from tests.conftest import admin_connection
 from tests.integration.api_server import Api, ledger_of, running_api, services_over
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS, publish_rules
@@ -578,7 +578,7 @@ def test_a_desk_outlives_a_database_that_is_away(database: Settings) -> None:
 DESK = """
 import sys, threading
 from tallystick import bootstrap
-from tallystick.config import Settings
+from ledger.settings import Settings
 settings = Settings.model_validate_json(sys.argv[1])
 ledger = bootstrap.build_ledger(settings)
 bootstrap.build_fraud_desk(settings, bootstrap.build_handling(ledger)).run(threading.Event())

@@ -23,6 +23,9 @@ from domain.rates import RATE_TERM_MAX
 from domain.replacing import replace
 from domain.ruleset import DEFAULT_TERMS
 from domain.ruleset_checks import RISING, checked_terms
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections.bulk import BulkTable
 from projections.compare import checkpoint, compare, fold_all
 from projections.engine import Projector
@@ -30,9 +33,6 @@ from projections.fraud.model import ASSESSMENTS, DUE, FRAUD, HITS, SUBJECTS, Sub
 from projections.fraud.states import PlayerState
 from projections.read_model import Recorded, Rows
 from projections.tables import StoredTable, adapt, create_tables_in, install
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.event_sequences import write_log
 from tests.property.fraud_world import EDGES, EVIDENCE, PLAYERS, World
 

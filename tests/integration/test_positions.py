@@ -14,9 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.positions import (
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.positions import (
     AsOf,
     AsOfError,
     AsOfInFuture,
@@ -24,6 +23,7 @@ from tallystick.eventstore.positions import (
     resolve,
     resolve_async,
 )
+from ledger.settings import Settings
 from tests.ledger_checks import ledger_on, registered
 
 BEGAN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

@@ -12,6 +12,9 @@ import psycopg
 import pytest
 
 from domain.events import LedgerEvent
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections.compare import checkpoint, compare, fold_all
 from projections.engine import Projector
 from projections.history import HISTORY
@@ -21,9 +24,6 @@ from projections.read_model import Keys, ReadModel, Recorded, Row, Rows, Table, 
 from projections.reading import ModelLag, ReadModelBehind, lag_sync, wait_for_sync
 from projections.registry import READ_MODELS
 from projections.tables import NotInstalled, install, sql_types
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import admin_connection
 from tests.event_sequences import recorded, world, write_log
 

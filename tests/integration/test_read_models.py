@@ -24,6 +24,10 @@ from domain.events import (
     ProviderNoticeReceived,
 )
 from domain.outcomes import Outcome
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.ledger import Ledger
+from ledger.settings import Settings
 from projections import balances, history, journal, lookup, outstanding, reading, withdrawal_queue
 from projections.cases import CASES
 from projections.compare import fold_all
@@ -37,10 +41,6 @@ from projections.read_model import Rows
 from projections.registry import READ_MODELS
 from projections.tables import install
 from projections.withdrawal_queue import WITHDRAWAL_QUEUE
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import Ledger
 from tests import scenario
 from tests.event_sequences import START, World, recorded, world, write_log
 from tests.scenario import NOW, PROVIDER_NAME, TRANSACTION, command, heard

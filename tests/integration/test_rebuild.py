@@ -9,6 +9,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from ledger.eventstore.database import prepare
+from ledger.eventstore.embedded import control
+from ledger.eventstore.roles import PrivilegesMissing
+from ledger.settings import Settings
 from projections.compare import fold_all
 from projections.history import HISTORY, History
 from projections.journal import JOURNAL
@@ -22,10 +26,6 @@ from replay.rebuild.digests import digest
 from replay.rebuild.run import TablesDiffer
 from replay.rebuild.state import RebuildFailed, RebuildRunning, next_schema
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore import embedded
-from tallystick.eventstore.database import prepare
-from tallystick.eventstore.roles import PrivilegesMissing
 from tests.conftest import admin_connection
 from tests.event_sequences import recorded, world
 from tests.integration.rebuild_site import (
@@ -244,7 +244,7 @@ def test_tables_installed_while_they_were_built_are_replaced(site: Site) -> None
 def theirs(cluster: Settings) -> Iterator[Settings]:
     """A database that belongs to nobody of ours, entered as a login that may do nothing else."""
     name = f"theirs_{uuid4().hex[:12]}"
-    url = embedded.cluster(cluster).conninfo(user=name, dbname=name)
+    url = control.cluster(cluster).conninfo(user=name, dbname=name)
     with admin_connection(cluster) as admin:
         admin.execute(f"CREATE ROLE {name} LOGIN".encode())
         admin.execute(f"CREATE DATABASE {name}".encode())

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from psycopg import IsolationLevel
 
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections.compare import checkpoint, compare, fold_all
 from projections.history import HISTORY
 from projections.journal import JOURNAL
@@ -18,8 +20,6 @@ from projections.tables import NotInstalled, schema_seen
 from replay import log
 from replay.rebuild import overview
 from replay.rebuild.run import Rebuild
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.integration.api_server import ledger_of, running_api
 from tests.integration.rebuild_site import (
     Site,

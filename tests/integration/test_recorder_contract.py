@@ -15,11 +15,11 @@ from unittest import mock
 import pytest
 from psycopg import connect
 
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import utc_now
-from tallystick.eventstore.recorder import LedgerDatastore, LedgerRecorder
-from tallystick.eventstore.writer import GroupCommitWriter
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.ledger import utc_now
+from ledger.eventstore.recorder import LedgerDatastore, LedgerRecorder
+from ledger.eventstore.writer import GroupCommitWriter
+from ledger.settings import Settings
 
 _CIPHER = ModuleType("eventsourcing.cipher")
 _CIPHER.AESCipher = type("AESCipher", (), {})

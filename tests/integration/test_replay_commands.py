@@ -12,19 +12,19 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from ledger.checkpoints import keys
+from ledger.checkpoints.checkpoint import Checkpoint
+from ledger.checkpoints.note import Signer, sign
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.positions import AsOf, AsOfInFuture, AsOfInvalid
+from ledger.settings import Settings
 from replay.account import account_then
 from replay.log import POSITION_MAX
 from replay.nothing import Nothing
 from replay.player import PlayerThen, player_then
 from replay.transaction import story
 from tallystick.as_of import moment
-from tallystick.checkpoints import keys
-from tallystick.checkpoints.checkpoint import Checkpoint
-from tallystick.checkpoints.note import Signer, sign
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.positions import AsOf, AsOfInFuture, AsOfInvalid
 from tests.faults.running import Place
 from tests.integration.played_day import CREATIONS, PlayedDay, played_day
 from tests.ledger_checks import ledger_on, registered, rows

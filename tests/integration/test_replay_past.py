@@ -15,13 +15,13 @@ import pytest
 from domain.accounts import player_of
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
+from ledger.eventstore.codec import decode, encode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay import log
 from replay.account import account_then
 from replay.player import PlayerThen, player_then
 from replay.transaction import story
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode, encode
-from tallystick.eventstore.database import Role, conninfo
 from tests.event_samples import SAMPLES, VARIANTS
 from tests.integration.played_day import CREATIONS, PlayedDay, played_day
 from tests.property.naive_books import NaiveBooks, lines_of

@@ -16,13 +16,13 @@ import pytest
 
 from domain.events import EVENT_TYPES
 from domain.transactions import Transaction, evolve_transaction
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay import context
 from replay.decisions import Decision, NoDecision
 from replay.seen import Saw
 from replay.transaction import Step, stories, story
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.integration.played_day import CREATIONS, PlayedDay, played_day
 from tests.property.mixed_core import PROVIDER
 from tests.property.naive_books import lines_of

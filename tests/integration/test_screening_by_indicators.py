@@ -19,21 +19,21 @@ from domain.attempts import reference
 from domain.money import Money
 from domain.outcomes import Evidence, Outcome, Source
 from domain.player import Verification
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.errors import NotAssessedYet
+from ledger.commands.handling import Caller, digest
+from ledger.commands.withdrawal import RequestWithdrawal
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
+from ledger.workers.worker import Worker, lease_seconds
 from projections.engine import Projector
 from projections.fraud.model import FRAUD
 from projections.registry import READ_MODELS
 from replay.saying import seen
 from replay.transaction import story
 from tallystick import bootstrap
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.errors import NotAssessedYet
-from tallystick.commands.handling import Caller, digest
-from tallystick.commands.withdrawals import RequestWithdrawal
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.workers import Worker, lease_seconds
 from tests.integration.api_server import Api, running_api, services_over
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS, publish_rules
 from tests.integration.customers import Customer, token

@@ -16,14 +16,14 @@ from domain.approvals import Change
 from domain.errors import Reason
 from domain.outcomes import Outcome
 from domain.withdrawal import Withdrawal
+from ledger.eventstore import database
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role
+from ledger.providers.protocol import Answer
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.outstanding_fold import OUTSTANDING
 from tallystick import bootstrap
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role
-from tallystick.providers.protocol import Answer
 from tests.integration.under_way import (
     POLL_DELAYS_SECONDS,
     Act,

@@ -15,18 +15,18 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from domain.events import LedgerEvent
+from ledger.checkpoints import recomputing, renewal, signers, signing, store
+from ledger.checkpoints.checkpoint import open_checkpoint
+from ledger.checkpoints.keys import signing_key, verifying_keys
+from ledger.checkpoints.note import Signer
+from ledger.checkpoints.signing import CheckpointSigner, Refused, SignerBusy
+from ledger.checkpoints.state import StateFile
+from ledger.checkpoints.store import StoredCheckpoint
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.merkle import Frontier
+from ledger.settings import Settings
 from tallystick import doctor
-from tallystick.checkpoints import recomputing, renewal, signers, signing, store
-from tallystick.checkpoints.checkpoint import open_checkpoint
-from tallystick.checkpoints.keys import signing_key, verifying_keys
-from tallystick.checkpoints.note import Signer
-from tallystick.checkpoints.signing import CheckpointSigner, Refused, SignerBusy
-from tallystick.checkpoints.state import StateFile
-from tallystick.checkpoints.store import StoredCheckpoint
 from tallystick.cli import app
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.merkle import Frontier
 from tests.conftest import admin_connection, fresh_database
 from tests.ledger_checks import ledger_on, log, player_history, registered, rows
 

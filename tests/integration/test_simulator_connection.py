@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from domain.outcomes import Outcome
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.simulator.adapter import SimulatorProvider
 from tests.integration.simulator_server import (
     SECRET,
     TOKEN,

@@ -10,18 +10,18 @@ import pytest
 
 from domain.money import Money
 from domain.outcomes import Outcome
-from tallystick.providers.protocol import (
+from ledger.providers.protocol import (
     Answer,
     ConversionSubmission,
     ProviderQuote,
     QuoteRequest,
     QuoteUnavailable,
 )
-from tallystick.providers.simulator.exchange import rate_of
-from tallystick.providers.simulator.plan import Plan, plan
-from tallystick.providers.simulator.profiles import Profile
-from tallystick.providers.simulator.wire import Kind
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.simulator.adapter import SimulatorProvider
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.exchange_desk import rate_of
+from tallystick.play.simulator.plan import Plan, plan
+from tallystick.play.simulator.profiles import Profile
 from tests.integration.simulator_server import (
     FIFTY_EUROS,
     SECRET,

@@ -6,17 +6,12 @@ from dataclasses import replace
 
 from domain.money import Money
 from domain.outcomes import DisputeStage, Outcome
-from tallystick.providers.protocol import (
-    Answer,
-    ConversionSubmission,
-    DisputeAnswer,
-    QuoteRequest,
-)
-from tallystick.providers.simulator.dispute_plan import Response
-from tallystick.providers.simulator.faults import parse_faults
-from tallystick.providers.simulator.plan import Truth, plan
-from tallystick.providers.simulator.profiles import DisputeProfile, parse_weights
-from tallystick.providers.simulator.wire import Kind
+from ledger.providers.protocol import Answer, ConversionSubmission, DisputeAnswer, QuoteRequest
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.dispute_plan import Response
+from tallystick.play.simulator.faults import parse_faults
+from tallystick.play.simulator.plan import Truth, plan
+from tallystick.play.simulator.profiles import DisputeProfile, parse_weights
 from tests.integration.simulator_server import (
     MIXED_FAULTS,
     MIXED_PROFILES,

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from domain.outcomes import DisputeNews
-from tallystick.providers.protocol import DisputeNotice
-from tallystick.providers.simulator.profiles import DisputeProfile
+from ledger.providers.protocol import DisputeNotice
+from tallystick.play.simulator.profiles import DisputeProfile
 from tests.integration.simulator_disputes import (
     CONTESTED,
     TWICE,

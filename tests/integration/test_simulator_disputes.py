@@ -8,13 +8,13 @@ import pytest
 
 from domain.money import Money
 from domain.outcomes import DisputeNews, DisputeStage, Outcome
-from tallystick.providers.protocol import Answer, DisputeAnswer
-from tallystick.providers.simulator.dispute_plan import DisputePlan, Response
-from tallystick.providers.simulator.faults import AnswerFault
-from tallystick.providers.simulator.plan import plan
-from tallystick.providers.simulator.profiles import DisputeProfile
-from tallystick.providers.simulator.wire import Kind
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.protocol import Answer, DisputeAnswer
+from ledger.providers.simulator.adapter import SimulatorProvider
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.dispute_plan import DisputePlan, Response
+from tallystick.play.simulator.faults import AnswerFault
+from tallystick.play.simulator.plan import plan
+from tallystick.play.simulator.profiles import DisputeProfile
 from tests.integration.simulator_disputes import (
     AGAIN,
     CHARGEBACK,

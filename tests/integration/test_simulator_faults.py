@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 from domain.outcomes import Outcome
-from tallystick.providers.protocol import DisputeNotice, ProviderNotice
-from tallystick.providers.simulator.faults import AnswerFault
-from tallystick.providers.simulator.plan import Truth, plan
-from tallystick.providers.simulator.profiles import Profile
-from tallystick.providers.simulator.wire import Kind
+from ledger.providers.protocol import DisputeNotice, ProviderNotice
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.faults import AnswerFault
+from tallystick.play.simulator.plan import Truth, plan
+from tallystick.play.simulator.profiles import Profile
 from tests.integration.simulator_server import (
     FIFTY_EUROS,
     SEED,

@@ -14,11 +14,11 @@ import pytest
 
 from domain import accounts
 from domain.attempts import reference
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.providers.simulator_adapter import SimulatorProvider
-from tallystick.workers import Worker
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.providers.simulator.adapter import SimulatorProvider
+from ledger.settings import Settings
+from ledger.workers.worker import Worker
 from tests.integration.api_server import Api, running_api
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS
 from tests.integration.simulator_server import SEED, TOKEN, free_port, wait_until
@@ -41,7 +41,7 @@ def api(module_database: Settings) -> Iterator[Api]:
 def simulated(api: Api, *options: str) -> Iterator[httpx2.Client]:
     """A provider whose webhooks go to the API; what people at the bank do there."""
     port = free_port()
-    command = [sys.executable, "-m", "tallystick.providers.simulator", "--port", str(port)]
+    command = [sys.executable, "-m", "tallystick.play.simulator", "--port", str(port)]
     command += ["--seed", str(SEED), "--time-scale", "0.02", "--settle-seconds", "0.05"]
     command += ["--webhook-url", f"{api.url}/v1/providers/simulator/notices", *options]
     environment = os.environ | {

@@ -8,10 +8,10 @@ import pytest
 
 from domain.money import Money
 from domain.outcomes import DeclineCode, Outcome
-from tallystick.providers.simulator.plan import plan
-from tallystick.providers.simulator.profiles import Profile
-from tallystick.providers.simulator.wire import Kind
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.simulator.adapter import SimulatorProvider
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.plan import plan
+from tallystick.play.simulator.profiles import Profile
 from tests.integration.simulator_server import (
     FIFTY_EUROS,
     SECRET,

@@ -7,11 +7,11 @@ import pytest
 
 from domain.money import Money
 from domain.outcomes import DeclineCode, Outcome
-from tallystick.providers.protocol import Answer
-from tallystick.providers.simulator.faults import AnswerFault
-from tallystick.providers.simulator.plan import Plan, Truth, plan
-from tallystick.providers.simulator.profiles import Profile
-from tallystick.providers.simulator.wire import Kind
+from ledger.providers.protocol import Answer
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.faults import AnswerFault
+from tallystick.play.simulator.plan import Plan, Truth, plan
+from tallystick.play.simulator.profiles import Profile
 from tests.integration.simulator_server import (
     FIFTY_EUROS,
     SEED,

@@ -4,9 +4,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tallystick.providers.registry import UnknownAdapter, build
-from tallystick.providers.simulator.command import simulate_provider
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.registry import UnknownAdapter, build
+from ledger.providers.simulator.adapter import SimulatorProvider
+from tallystick.play.simulator.command import simulate_provider
 from tests.integration.simulator_server import (
     SECRET,
     TOKEN,

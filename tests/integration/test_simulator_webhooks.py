@@ -10,13 +10,8 @@ from standardwebhooks.webhooks import Webhook
 
 from domain.money import AMOUNT_MINOR_MAX, Money
 from domain.outcomes import DeclineCode, DisputeNews, DisputeStage, Outcome
-from tallystick.providers.protocol import (
-    Answer,
-    DisputeNotice,
-    InvalidNotice,
-    ProviderNotice,
-)
-from tallystick.providers.simulator_adapter import SimulatorProvider
+from ledger.providers.protocol import Answer, DisputeNotice, InvalidNotice, ProviderNotice
+from ledger.providers.simulator.adapter import SimulatorProvider
 from tests.integration.simulator_server import (
     FIFTY_EUROS,
     SECRET,

@@ -15,12 +15,12 @@ from domain.money import Money
 from domain.outcomes import DisputeNews, DisputeStage, Evidence, Outcome, Source
 from domain.refund import RefundStatus
 from domain.withdrawal import Withdrawal
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.refund import RequestRefund
+from ledger.commands.withdrawal import RequestWithdrawal
+from ledger.providers.protocol import Answer, DisputeNotice, ProviderNotice
+from ledger.settings import Settings
 from tallystick import bootstrap
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.refunds import RequestRefund
-from tallystick.commands.withdrawals import RequestWithdrawal
-from tallystick.config import Settings
-from tallystick.providers.protocol import Answer, DisputeNotice, ProviderNotice
 from tests.ledger_checks import ledger_on
 from tests.property.backroom import Clock, Handlers, by
 

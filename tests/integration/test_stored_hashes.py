@@ -7,18 +7,18 @@ from itertools import pairwise
 import psycopg
 import pytest
 
-from tallystick.checkpoints import store
-from tallystick.checkpoints.tiled import TiledFrontier
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.merkle import Frontier
-from tallystick.eventstore.proofs import (
+from ledger.checkpoints import store
+from ledger.checkpoints.tiled import TiledFrontier
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.merkle import Frontier
+from ledger.eventstore.proofs import (
     check_consistency,
     check_inclusion,
     consistency_proof,
     inclusion_proof,
 )
-from tallystick.eventstore.stored_hashes import HashesMissing, StoredHashes
+from ledger.eventstore.stored_hashes import HashesMissing, StoredHashes
+from ledger.settings import Settings
 
 LEAVES = 70_000
 """More than 256 x 256, so that there are tiles of tiles."""

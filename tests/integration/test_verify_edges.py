@@ -10,18 +10,18 @@ from uuid import uuid4
 import pytest
 
 from domain.money import Money
+from ledger.checkpoints import store
+from ledger.checkpoints.note import Signer
+from ledger.checkpoints.signing import CheckpointSigner
+from ledger.checkpoints.state import StateFile
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections.engine import Projector
 from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 from projections.tables import install
 from replay.verify import RangeInvalid, Verification, WorkerDied, run, verify
-from tallystick.checkpoints import store
-from tallystick.checkpoints.note import Signer
-from tallystick.checkpoints.signing import CheckpointSigner
-from tallystick.checkpoints.state import StateFile
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import admin_connection
 from tests.ledger_checks import credit, ledger_on, player_history, registered, rows
 

@@ -11,9 +11,9 @@ import pytest
 from domain import events as e
 from domain.events import LedgerEvent
 from domain.money import Money
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from replay.verify import verify
-from tallystick.config import Settings
-from tallystick.eventstore.database import Role, conninfo
 from tests.conftest import admin_connection
 from tests.event_samples import SAMPLE
 from tests.ledger_checks import counted, credit, ledger_on, requested

@@ -10,13 +10,13 @@ import psycopg
 import pytest
 
 from domain.outcomes import Evidence, Outcome, Source
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.inbox import Inbox
-from tallystick.config import Settings
-from tallystick.eventstore import database as stored
-from tallystick.eventstore.database import Role
-from tallystick.providers.protocol import Answer, PaymentProvider, Submission
-from tallystick.workers import Worker
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.inbox import Inbox
+from ledger.eventstore import database as stored
+from ledger.eventstore.database import Role
+from ledger.providers.protocol import Answer, PaymentProvider, Submission
+from ledger.settings import Settings
+from ledger.workers.worker import Worker
 from tests.integration.api_server import Api, running_api
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS
 

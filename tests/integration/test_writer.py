@@ -14,17 +14,17 @@ import pytest
 
 from domain.accounts import available, clearing, reserved
 from domain.money import Money
-from tallystick.config import Settings
-from tallystick.eventstore.append import Append, Entry, Receipt
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.errors import (
+from ledger.eventstore.append import Append, Entry, Receipt
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.errors import (
     AppendError,
     FloorPassed,
     QueueFull,
     StoreUnavailable,
     VersionConflict,
 )
-from tallystick.eventstore.ledger import Ledger
+from ledger.eventstore.ledger import Ledger
+from ledger.settings import Settings
 from tests.ledger_checks import (
     balance,
     check_log,

@@ -17,15 +17,14 @@ from domain.attempts import reference
 from domain.money import Money
 from domain.outcomes import DeclineCode, DisputeNews, DisputeStage, Evidence, Outcome, Source
 from domain.player import HoldKind, Verification
-from tallystick.commands.conversions import QuoteConversion
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.handling import Caller
-from tallystick.commands.refunds import RequestRefund
-from tallystick.commands.withdrawals import RequestWithdrawal
-from tallystick.config import Settings
-from tallystick.eventstore import database
-from tallystick.eventstore.database import Role
-from tallystick.providers.protocol import (
+from ledger.commands.conversion import QuoteConversion
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.handling import Caller
+from ledger.commands.refund import RequestRefund
+from ledger.commands.withdrawal import RequestWithdrawal
+from ledger.eventstore import database
+from ledger.eventstore.database import Role
+from ledger.providers.protocol import (
     Answer,
     ConversionSubmission,
     DisputeNotice,
@@ -35,7 +34,8 @@ from tallystick.providers.protocol import (
     RefundSubmission,
     Submission,
 )
-from tallystick.workers import Worker
+from ledger.settings import Settings
+from ledger.workers.worker import Worker
 from tests.property.backroom import Clock, Handlers, by
 
 POLL_DELAYS_SECONDS = (10, 30, 120)

@@ -17,24 +17,24 @@ from domain.errors import NothingToChange
 from domain.events import Rate
 from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from domain.transactions import Transaction, evolve_transaction
-from tallystick.commands.adjustments import AdjustmentCommands
-from tallystick.commands.conversions import ConversionCommands
-from tallystick.commands.deposits import DepositCommands
-from tallystick.commands.dispatch import Dispatch
-from tallystick.commands.disputes import DisputeCommands
-from tallystick.commands.handling import Caller, Handling, Written
-from tallystick.commands.inbox import Inbox
-from tallystick.commands.players import PlayerCommands
-from tallystick.commands.policies import PolicyCommands
-from tallystick.commands.providers import ProviderCommands
-from tallystick.commands.rates import RateCommands
-from tallystick.commands.refunds import RefundCommands
-from tallystick.commands.withdrawals import WithdrawalCommands
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
-from tallystick.eventstore.ledger import Ledger
-from tallystick.providers.protocol import ProviderQuote, QuoteRequest
+from ledger.commands.adjustment import AdjustmentCommands
+from ledger.commands.conversion import ConversionCommands
+from ledger.commands.deposit import DepositCommands
+from ledger.commands.dispatch import Dispatch
+from ledger.commands.dispute import DisputeCommands
+from ledger.commands.handling import Caller, Handling, Written
+from ledger.commands.inbox import Inbox
+from ledger.commands.player import PlayerCommands
+from ledger.commands.policy import PolicyCommands
+from ledger.commands.provider import ProviderCommands
+from ledger.commands.rates import RateCommands
+from ledger.commands.refund import RefundCommands
+from ledger.commands.withdrawal import WithdrawalCommands
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.eventstore.ledger import Ledger
+from ledger.providers.protocol import ProviderQuote, QuoteRequest
+from ledger.settings import Settings
 from tests.ledger_checks import ledger_on
 from tests.property.naive_books import NaiveBooks
 from tests.property.naive_rules import NaiveRules

@@ -27,10 +27,10 @@ from domain.outcomes import (
 )
 from domain.refund import Refund
 from domain.withdrawal import Withdrawal
-from tallystick.commands.errors import TooContended
-from tallystick.commands.handling import Written
-from tallystick.eventstore.ledger import Ledger
-from tallystick.providers.protocol import Answer, DisputeNotice, ProviderNotice
+from ledger.commands.errors import TooContended
+from ledger.commands.handling import Written
+from ledger.eventstore.ledger import Ledger
+from ledger.providers.protocol import Answer, DisputeNotice, ProviderNotice
 from tests.property.backroom import Clock, Handlers, Log, QuotingProvider
 
 PLAYERS = st.integers(0, 2)

@@ -18,9 +18,9 @@ from domain.outcomes import (
     Outcome,
     Source,
 )
-from tallystick.commands.adjustments import RequestAdjustment
-from tallystick.commands.conversions import QuoteConversion
-from tallystick.providers.protocol import DisputeNotice
+from ledger.commands.adjustment import RequestAdjustment
+from ledger.commands.conversion import QuoteConversion
+from ledger.providers.protocol import DisputeNotice
 from tests.property.backroom import by
 from tests.property.machine_core import (
     AMOUNTS,

@@ -16,7 +16,7 @@ from domain.outcomes import (
     Source,
 )
 from domain.player import HoldKind, Verification
-from tallystick.commands.deposits import CreateDeposit
+from ledger.commands.deposit import CreateDeposit
 from tests.property.backroom import Handlers, by
 from tests.property.machine_core import (
     AMOUNTS,

@@ -13,9 +13,9 @@ from domain.outcomes import (
     Outcome,
     Source,
 )
-from tallystick.commands.handling import Written
-from tallystick.commands.refunds import RequestRefund
-from tallystick.commands.withdrawals import RequestWithdrawal
+from ledger.commands.handling import Written
+from ledger.commands.refund import RequestRefund
+from ledger.commands.withdrawal import RequestWithdrawal
 from tests.property.backroom import Handlers, by
 from tests.property.machine_core import (
     AMOUNTS,

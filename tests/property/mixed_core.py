@@ -11,9 +11,9 @@ from uuid import UUID
 import psycopg
 
 from domain.errors import DomainError
-from tallystick.commands.errors import TooContended
-from tallystick.commands.handling import Caller
-from tallystick.eventstore.ledger import Ledger
+from ledger.commands.errors import TooContended
+from ledger.commands.handling import Caller
+from ledger.eventstore.ledger import Ledger
 from tests.property.backroom import ROLES, Clock, Handlers, Log, Taken
 from tests.property.played_provider import PlayedProvider
 

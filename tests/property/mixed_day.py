@@ -16,9 +16,9 @@ from domain.dispute import Dispute
 from domain.money import Money
 from domain.outcomes import Outcome, Source
 from domain.withdrawal import Withdrawal
-from tallystick.commands.dispatch import Attempt
-from tallystick.commands.inbox import evidence_from
-from tallystick.providers.protocol import (
+from ledger.commands.dispatch import Attempt
+from ledger.commands.inbox import evidence_from
+from ledger.providers.protocol import (
     Answer,
     ConversionSubmission,
     DisputeNotice,

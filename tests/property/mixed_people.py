@@ -14,12 +14,12 @@ from domain.events import Move
 from domain.money import Money
 from domain.player import HoldKind, Verification
 from domain.withdrawal import Withdrawal
-from tallystick.commands.adjustments import RequestAdjustment
-from tallystick.commands.conversions import QuoteConversion
-from tallystick.commands.deposits import CreateDeposit
-from tallystick.commands.handling import Caller
-from tallystick.commands.refunds import RequestRefund
-from tallystick.commands.withdrawals import RequestWithdrawal
+from ledger.commands.adjustment import RequestAdjustment
+from ledger.commands.conversion import QuoteConversion
+from ledger.commands.deposit import CreateDeposit
+from ledger.commands.handling import Caller
+from ledger.commands.refund import RequestRefund
+from ledger.commands.withdrawal import RequestWithdrawal
 from tests.property.mixed_core import (
     POLL_DELAYS_SECONDS,
     PROVIDER,

@@ -13,7 +13,7 @@ import msgspec
 
 from domain.money import Money
 from domain.outcomes import DisputeNews, DisputeStage, Outcome
-from tallystick.providers.protocol import (
+from ledger.providers.protocol import (
     Answer,
     ConversionSubmission,
     DisputeAnswer,
@@ -24,20 +24,15 @@ from tallystick.providers.protocol import (
     RefundSubmission,
     Submission,
 )
-from tallystick.providers.simulator.dice import draw, name_of
-from tallystick.providers.simulator.dispute_plan import DisputePlan, Response, Round
-from tallystick.providers.simulator.exchange import rate_of
-from tallystick.providers.simulator.faults import ALL_FAULTS, AnswerFault
-from tallystick.providers.simulator.payment import Payment
-from tallystick.providers.simulator.plan import plan, refused
-from tallystick.providers.simulator.refusals import Refusals
-from tallystick.providers.simulator.wire import (
-    DisputeNoticeBody,
-    Kind,
-    Status,
-    money_body_of,
-)
-from tallystick.providers.simulator_reading import read_notice, read_payment
+from ledger.providers.simulator.reading import read_notice, read_payment
+from ledger.providers.simulator.wire import DisputeNoticeBody, Kind, Status, money_body_of
+from tallystick.play.simulator.dice import draw, name_of
+from tallystick.play.simulator.dispute_plan import DisputePlan, Response, Round
+from tallystick.play.simulator.exchange_desk import rate_of
+from tallystick.play.simulator.faults import ALL_FAULTS, AnswerFault
+from tallystick.play.simulator.payment import Payment
+from tallystick.play.simulator.plan import plan, refused
+from tallystick.play.simulator.refusals import Refusals
 from tests.property.backroom import Clock
 
 SETTLE_SECONDS = 2.0

@@ -15,6 +15,9 @@ from psycopg import AsyncConnection
 
 from api import log_reading
 from domain.counters import counts, instrument_counter
+from ledger.eventstore.codec import decode
+from ledger.eventstore.database import Role, conninfo
+from ledger.settings import Settings
 from projections import history, past, past_balances, past_queue
 from projections.cases import CASES, Case
 from projections.compare import fold_all
@@ -28,9 +31,6 @@ from projections.read_model import ReadModel, Rows
 from projections.registry import READ_MODELS
 from projections.tables import install
 from projections.withdrawal_queue import WITHDRAWAL_QUEUE, waiting
-from tallystick.config import Settings
-from tallystick.eventstore.codec import decode
-from tallystick.eventstore.database import Role, conninfo
 from tests.event_sequences import START, World, recorded, world, write_log
 
 T = TypeVar("T")

@@ -21,9 +21,9 @@ from domain.events import (
     WithdrawalReturned,
 )
 from domain.postings import Posting, postings
-from tallystick.commands.errors import TooContended
-from tallystick.config import Settings
-from tallystick.eventstore.codec import TOPICS, encode
+from ledger.commands.errors import TooContended
+from ledger.eventstore.codec import TOPICS, encode
+from ledger.settings import Settings
 from tests.event_samples import ADDED_LATER, SAMPLES
 from tests.property.backroom import two_processes
 from tests.property.mixed_day import MixedDay
@@ -86,7 +86,7 @@ def unlimited(*_: Any) -> dict[str, int]:
     return {}
 
 
-LEDGER, DEPOSITS = "tallystick.eventstore.ledger", "tallystick.commands.deposits"
+LEDGER, DEPOSITS = "ledger.eventstore.ledger", "ledger.commands.deposit"
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from domain.money import Money
 from domain.refund import Refund
 from domain.transactions import Transaction
 from domain.withdrawal import Withdrawal
-from tallystick.commands.handling import Caller
-from tallystick.config import Settings
+from ledger.commands.handling import Caller
+from ledger.settings import Settings
 from tests.ledger_checks import check_log
 from tests.property.backroom import Handlers, by, two_processes
 from tests.property.machine_core import ENDINGS, WHICH, Act

@@ -14,8 +14,8 @@ from domain.adjustment import Adjustment, AdjustmentReason
 from domain.dispute import Dispute
 from domain.events import Move
 from domain.money import Money
-from tallystick.commands.adjustments import RequestAdjustment
-from tallystick.config import Settings
+from ledger.commands.adjustment import RequestAdjustment
+from ledger.settings import Settings
 from tests.conftest import fresh_database
 from tests.ledger_checks import check_log, log, rows
 from tests.property.backroom import two_processes

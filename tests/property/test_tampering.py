@@ -23,11 +23,11 @@ import psycopg
 import pytest
 
 from domain.money import Money
+from ledger.checkpoints.checkpoint import Checkpoint
+from ledger.checkpoints.note import Signer, sign
+from ledger.eventstore.merkle import Frontier
+from ledger.settings import Settings
 from replay.verify import Verification, verify_log
-from tallystick.checkpoints.checkpoint import Checkpoint
-from tallystick.checkpoints.note import Signer, sign
-from tallystick.config import Settings
-from tallystick.eventstore.merkle import Frontier
 from tests.conftest import admin_connection
 from tests.ledger_checks import credit, leaf_of, ledger_on, log, player_history, requested, rows
 

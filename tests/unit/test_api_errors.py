@@ -15,9 +15,9 @@ from api.declared import WRITES
 from api.problems import STATUS, code_of
 from api.services import Services
 from domain.errors import DomainError, InvalidTransition, SelfApproval
-from tallystick.eventstore.errors import AppendError
-from tallystick.providers.protocol import QuoteUnavailable
-from tallystick.proving import ProofError
+from ledger.checkpoints.proving import ProofError
+from ledger.eventstore.errors import AppendError
+from ledger.providers.protocol import QuoteUnavailable
 
 ROUTES = [route for router in app.ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 BY_NAME = {cls.__name__: cls for cls in STATUS}

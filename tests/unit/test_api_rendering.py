@@ -22,8 +22,8 @@ from domain.outcomes import Standing
 from domain.refund import RefundStatus
 from domain.transactions import Transaction, accounts_of, project_transaction
 from domain.withdrawal import Withdrawal, WithdrawalStatus
-from tallystick.commands.handling import Written
-from tallystick.eventstore.append import Receipt
+from ledger.commands.handling import Written
+from ledger.eventstore.append import Receipt
 from tests.event_sequences import world
 from tests.scenario import (
     AMOUNT,

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from tallystick.eventstore.append import BALANCE_MINOR_MAX, Append, Books, Entry
-from tallystick.eventstore.errors import (
+from ledger.eventstore.append import BALANCE_MINOR_MAX, Append, Books, Entry
+from ledger.eventstore.errors import (
     AppendError,
     BalanceChanged,
     BalanceOutOfRange,

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.eventstore.codec import encode
 from replay.archive import layout
 from replay.archive.layout import ArchiveError, BucketFile, Manifest, Segment, bucket_of
 from replay.archive.owners import owner_of
 from replay.archive.write import cuts
-from tallystick.eventstore.codec import encode
 from tests.event_samples import VARIANTS
 
 PLAYER = UUID("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee")

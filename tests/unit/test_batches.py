@@ -16,8 +16,8 @@ from api.errors import BodyMalformed
 from api.free_text import check_line, holds_card_number
 from api.json_body import DEPTH_MAX, parse
 from api.requests_batches import OPERATIONS, CommandBody
-from tallystick.eventstore import arrays
-from tallystick.eventstore.remembered import Remembered
+from ledger.eventstore import arrays
+from ledger.eventstore.remembered import Remembered
 
 INTEGERS = st.lists(st.none() | st.integers(-(2**63), 2**63 - 1))
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))

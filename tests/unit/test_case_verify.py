@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from domain.events import LedgerEvent, NoticeNoted
 from domain.money import Money
 from domain.postings import postings
-from tallystick.checkpoints import note as our_note
-from tallystick.eventstore import merkle, proofs
-from tallystick.eventstore.codec import TOPICS, decode, encode
+from ledger.checkpoints import note as our_note
+from ledger.eventstore import merkle, proofs
+from ledger.eventstore.codec import TOPICS, decode, encode
 from tests.case_bundles import KEY, SCRIPT, SIGNER, load_script, run
 from tests.event_samples import SAMPLES, any_event
 from tests.unit.test_proofs import (

@@ -16,7 +16,7 @@ from eventsourcing.persistence import StoredEvent
 from hypothesis import given
 
 from domain.events import EVENT_TYPES, DepositCreated, LedgerEvent
-from tallystick.eventstore.codec import TOPICS, LedgerMapper, UnreadableEvent, decode, encode
+from ledger.eventstore.codec import TOPICS, LedgerMapper, UnreadableEvent, decode, encode
 from tests.event_samples import ADDED_LATER, SAMPLE, SAMPLES, VARIANTS, any_event
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "events.jsonl"

@@ -32,12 +32,12 @@ from domain.indicators.declaring import Indicator
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal import Withdrawal
+from ledger.eventstore.embedded.initdb import ADMIN
+from ledger.eventstore.roles import Role
+from ledger.settings import Settings
 from projections.fraud.states import INSTRUMENTS_MAX, PLAYERS_MAX
 from projections.fraud.windows import CELLS, KEPT_MAX
 from tallystick.cli import ServedPart, app
-from tallystick.config import Settings
-from tallystick.eventstore.embedded_initdb import ADMIN
-from tallystick.eventstore.roles import Role
 from tallystick.reference import api_page, arrows, indicator_pages, pages
 from tallystick.reference.indicator_samples import sample_hits
 from tests.event_samples import SAMPLES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tallystick.holder_names import similarity_percent
+from ledger.commands.holder_names import similarity_percent
 
 
 @pytest.mark.parametrize(

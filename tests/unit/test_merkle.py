@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.eventstore.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, leaf_hash, node_hash
+from ledger.eventstore.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, leaf_hash, node_hash
 
 # Inputs and roots of the reference implementations of Certificate Transparency.
 CLASSIC_INPUTS = [

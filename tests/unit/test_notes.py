@@ -15,23 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.checkpoints.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
-from tallystick.checkpoints.keys import (
-    SigningKeyElsewhere,
-    replace_key,
-    signing_key,
-    verifying_keys,
-)
-from tallystick.checkpoints.note import (
-    InvalidKey,
-    NoteInvalid,
-    Signer,
-    Verifier,
-    open_note,
-    sign,
-)
-from tallystick.config import Settings
-from tallystick.eventstore.merkle import EMPTY_ROOT
+from ledger.checkpoints.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from ledger.checkpoints.keys import SigningKeyElsewhere, replace_key, signing_key, verifying_keys
+from ledger.checkpoints.note import InvalidKey, NoteInvalid, Signer, Verifier, open_note, sign
+from ledger.eventstore.merkle import EMPTY_ROOT
+from ledger.settings import Settings
 
 # Source: golang.org/x/mod/sumdb/note, the example of its documentation.
 GO_PUBLIC = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"

@@ -8,7 +8,7 @@ import resource
 
 import pytest
 
-from tallystick.progress import peak_memory_mb, reporting
+from replay.progress import peak_memory_mb, reporting
 
 
 def test_a_program_gets_lines_of_json_and_always_a_last_one() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.eventstore import proofs
-from tallystick.eventstore.merkle import EMPTY_ROOT, Frontier
-from tallystick.eventstore.proofs import InvalidProof
+from ledger.eventstore import proofs
+from ledger.eventstore.merkle import EMPTY_ROOT, Frontier
+from ledger.eventstore.proofs import InvalidProof
 
 KNOWN_INPUTS = [
     bytes.fromhex(text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tallystick.providers.card_numbers import DROPPED, holds_card_number, without_card_number
+from ledger.providers.card_numbers import DROPPED, holds_card_number, without_card_number
 
 
 @pytest.mark.parametrize(

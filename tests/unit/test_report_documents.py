@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from api.fraud.documents.goaml import UNKNOWN, ReportingEntity, ReportingOfficer, goaml
+from api.fraud.documents.pdf import NOBODY, report_pages, report_pdf
 from domain.commands import Command
 from domain.errors import RateMissing
 from domain.events import ReportedIndicator, ReportedTransaction
@@ -23,8 +25,6 @@ from domain.fraud_report import (
 )
 from domain.money import Money
 from domain.rates import RateTable
-from tallystick.reports.goaml import UNKNOWN, ReportingEntity, ReportingOfficer, goaml
-from tallystick.reports.pdf import NOBODY, report_pages, report_pdf
 from tests.pdf_text import pdf_text, without_space
 from tests.scenario import by
 

@@ -9,17 +9,13 @@ from hypothesis import strategies as st
 
 from domain.money import Money
 from domain.outcomes import DisputeNews, DisputeStage
-from tallystick.providers.card_numbers import holds_card_number
-from tallystick.providers.simulator.dice import name_of
-from tallystick.providers.simulator.dispute_plan import (
-    DisputePlan,
-    Response,
-    plan_dispute,
-)
-from tallystick.providers.simulator.faults import NO_FAULTS, Fault, Faults
-from tallystick.providers.simulator.plan import Plan, Truth, plan
-from tallystick.providers.simulator.profiles import DEFAULT_WEIGHTS, DisputeProfile
-from tallystick.providers.simulator.wire import Kind
+from ledger.providers.card_numbers import holds_card_number
+from ledger.providers.simulator.wire import Kind
+from tallystick.play.simulator.dice import name_of
+from tallystick.play.simulator.dispute_plan import DisputePlan, Response, plan_dispute
+from tallystick.play.simulator.faults import NO_FAULTS, Fault, Faults
+from tallystick.play.simulator.plan import Plan, Truth, plan
+from tallystick.play.simulator.profiles import DEFAULT_WEIGHTS, DisputeProfile
 
 INQUIRY, CHARGEBACK = DisputeStage.INQUIRY, DisputeStage.CHARGEBACK
 AGAIN = DisputeStage.PRE_ARBITRATION

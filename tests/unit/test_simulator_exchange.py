@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.money import Money
-from tallystick.providers.simulator.exchange import Desk, NoRate, rate_of
-from tallystick.providers.simulator.wire import MoneyBody, QuoteRequestBody
+from ledger.providers.simulator.wire import MoneyBody, QuoteRequestBody
+from tallystick.play.simulator.exchange_desk import Desk, NoRate, rate_of
 
 seeds = st.integers(-(2**63), 2**63)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from domain.money import AMOUNT_MINOR_MAX, Money, transaction_amount
 from domain.outcomes import DeclineCode, Outcome
-from tallystick.providers.simulator.dice import draw
-from tallystick.providers.simulator.faults import (
+from ledger.providers.simulator.wire import Kind, Status
+from tallystick.play.simulator.dice import draw
+from tallystick.play.simulator.faults import (
     ALL_FAULTS,
     DEMO_FAULTS,
     NO_FAULTS,
@@ -22,8 +23,8 @@ from tallystick.providers.simulator.faults import (
     InvalidFaults,
     parse_faults,
 )
-from tallystick.providers.simulator.plan import Plan, Truth, plan, refused
-from tallystick.providers.simulator.profiles import (
+from tallystick.play.simulator.plan import Plan, Truth, plan, refused
+from tallystick.play.simulator.profiles import (
     DEFAULT_WEIGHTS,
     PLAYER_METHODS,
     DisputeProfile,
@@ -31,7 +32,6 @@ from tallystick.providers.simulator.profiles import (
     Profile,
     parse_weights,
 )
-from tallystick.providers.simulator.wire import Kind, Status
 
 seeds = st.integers(-(2**63), 2**63)
 references = st.from_regex(r"[0-9a-f]{32}-[1-9]|[A-Za-z0-9_-]{1,40}", fullmatch=True)
@@ -63,7 +63,7 @@ def test_the_same_seed_and_reference_give_the_same_plan(
 
 
 def test_another_process_makes_the_same_choices() -> None:
-    program = "from tallystick.providers.simulator.dice import draw; print(draw(7, 'a-1', 'fee'))"
+    program = "from tallystick.play.simulator.dice import draw; print(draw(7, 'a-1', 'fee'))"
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     )

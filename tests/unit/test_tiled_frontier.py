@@ -4,8 +4,8 @@ from hashlib import sha256
 
 import pytest
 
-from tallystick.checkpoints.tiled import TiledFrontier
-from tallystick.eventstore.merkle import EMPTY_ROOT, Frontier
+from ledger.checkpoints.tiled import TiledFrontier
+from ledger.eventstore.merkle import EMPTY_ROOT, Frontier
 
 LEAVES = [sha256(str(number).encode()).digest() for number in range(66_000)]
 

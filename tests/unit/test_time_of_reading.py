@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import api
 import domain
+import ledger
 import projections
 import replay
 import tallystick
@@ -34,13 +35,13 @@ from api.paging import decode_cursor
 from api.requests_batches import BatchBody
 from api.requests_transactions import NewTransaction
 from api.validation import refusal
-from tallystick.access import key_id_of
-from tallystick.checkpoints import note
-from tallystick.eventstore import positions
-from tallystick.holder_names import similarity_percent
-from tallystick.providers import card_numbers
-from tallystick.providers.simulator_reading import read_notice
-from tallystick.providers.standard_webhooks import Verifier
+from ledger.access.api_keys import key_id_of
+from ledger.checkpoints import note
+from ledger.commands.holder_names import similarity_percent
+from ledger.eventstore import positions
+from ledger.providers import card_numbers
+from ledger.providers.simulator.reading import read_notice
+from ledger.providers.standard_webhooks import Verifier
 
 SECONDS_MAX = 2.0
 HEAD_CHARS_MAX = 65_536
@@ -48,9 +49,9 @@ BODY_BYTES_MAX = json_body.BODY_BYTES_MAX
 VALUES = 49_000
 """As many as a body may hold."""
 
-PACKAGES = (domain, projections, api, replay, tallystick)
+PACKAGES = (domain, projections, ledger, api, replay, tallystick)
 UNITS = ("0", "a", "A", "f", "-", " ", '"', "\\", ".", "/", ":", "{", "_", "\r", "\n", "é", "٤")
-SOURCES_OF_OUR_OWN = ("tallystick.reference", "tallystick.eventstore.embedded_binaries")
+SOURCES_OF_OUR_OWN = ("tallystick.reference", "ledger.eventstore.embedded.binaries")
 """They read our own pages and the names of installed programs."""
 
 

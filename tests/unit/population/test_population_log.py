@@ -18,10 +18,10 @@ from domain.player import Player, evolve_player
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal import Withdrawal, WithdrawalStatus
+from ledger.eventstore.codec import TOPICS, decode, encode
 from projections.fraud.model import ASSESSMENTS, HITS
 from replay.backtest.digest import digest as digest_of_judging
 from tallystick import population
-from tallystick.eventstore.codec import TOPICS, decode, encode
 from tallystick.population.cast import RING_SIZES, cast
 from tallystick.population.evaluation import judge
 from tallystick.population.kinds import PER_10_000, Kind

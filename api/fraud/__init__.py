@@ -1,0 +1,1 @@
+"""Indicators, cases, reports and rule sets."""

@@ -1,0 +1,1 @@
+"""Who may come in, and secrets that are kept outside the database."""

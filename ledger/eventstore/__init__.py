@@ -1,0 +1,1 @@
+"""The event store: one append, its proof, and the database beneath."""

@@ -1,0 +1,1 @@
+"""Providers: the port they are reached through, and an adapter for each."""

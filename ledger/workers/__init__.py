@@ -1,0 +1,1 @@
+"""Workers: they follow what was written, and do what it asks for."""

@@ -1,0 +1,1 @@
+"""Tools for trying things out: a simulated provider, a demo, synthetic players."""
