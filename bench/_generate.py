@@ -30,7 +30,7 @@ from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
 from replay.progress import reporting
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.property.backroom import two_processes
 from tests.property.mixed_day import MixedDay
 

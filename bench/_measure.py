@@ -20,7 +20,7 @@ from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.eventstore.embedded import control
 from ledger.settings import Settings
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

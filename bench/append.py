@@ -50,7 +50,7 @@ from ledger.eventstore.database import Role
 from ledger.eventstore.ledger import Drafting, Ledger
 from ledger.providers.protocol import Answer, ProviderNotice
 from ledger.settings import Settings
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 
 CALLERS = 64
 BULK_CALLERS, BULK_DEPOSITS = 4, 100

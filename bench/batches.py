@@ -39,7 +39,7 @@ from ledger.commands.player import PlayerCommands
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 
 CONNECTIONS = 8
 BATCH = 100

@@ -34,7 +34,8 @@ from ledger.settings import Settings
 from projections.engine import Projector
 from projections.fraud.model import FRAUD
 from projections.read_model import Recorded, Rows
-from tallystick import bootstrap, population
+from tallystick.play import synthetic_players
+from tallystick.serve import bootstrap
 from tests.population_log import append_drafts
 
 WANTED = 20_000
@@ -52,7 +53,7 @@ def main() -> None:
     results: list[Result] = []
     with fresh_ledger() as settings:
         append_population(settings, chosen.players, chosen.days)
-        events = list(population.events(chosen.players, chosen.days, 7))
+        events = list(synthetic_players.events(chosen.players, chosen.days, 7))
         results.append(_line("fold in memory", _folded(events), WANTED, f"wanted: {WANTED:,}"))
         wall, core = _projected(settings, len(events))
         results.append(_line("projection, wall clock", wall, WANTED, f"wanted: {WANTED:,}"))

@@ -28,7 +28,7 @@ from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.eventstore.embedded import control
 from ledger.settings import Settings
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 
 MEMORY_MAX_MB = 400
 SMALL_SET_EVENTS = 100_000

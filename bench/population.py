@@ -31,7 +31,7 @@ from replay.backtest.digest import digest
 from replay.backtest.run import backtest
 from replay.engines import Engine, Processes, Ray, Serial
 from replay.rebuild.run import Rebuild
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 
 
 def main() -> int:

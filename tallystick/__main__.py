@@ -1,5 +1,5 @@
 """`python -m tallystick` is `tallystick`."""
 
-from tallystick.cli import app
+from tallystick.cli.main import app
 
 app()

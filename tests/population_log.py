@@ -9,7 +9,7 @@ from ledger.eventstore.database import Role
 from ledger.eventstore.errors import AppendError
 from ledger.eventstore.ledger import Drafting, Ledger
 from ledger.settings import Settings
-from tallystick import population
+from tallystick.play import synthetic_players
 
 AT_ONCE = 400
 
@@ -23,7 +23,7 @@ def append_population(
     on_progress: Callable[[int], None] = lambda _events: None,
 ) -> int:
     """Append a population as it is recorded together; how many events that is."""
-    drafts = (Drafting(events=events) for events in population.appends(players, days, seed))
+    drafts = (Drafting(events=events) for events in synthetic_players.appends(players, days, seed))
     return append_drafts(settings, drafts, on_progress=on_progress)
 
 

@@ -47,7 +47,7 @@ def warm_command(folder: Path) -> Iterator[Path]:
 
 
 def _serve(address: str) -> None:
-    from tallystick.cli import app
+    from tallystick.cli.main import app
 
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 from ledger.access.api_keys import StaffRole, create_key
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from tallystick import bootstrap
-from tallystick.cli import app
+from tallystick.cli.main import app
+from tallystick.serve import bootstrap
 from tests.faults.running import Place, place, until
 from tests.integration.api_server import caller, services_over
 

@@ -22,12 +22,7 @@ from domain.refund import RefundStatus
 from domain.withdrawal import WithdrawalStatus
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
-from tallystick.demo.plan import (
-    PlannedAdjustment,
-    PlannedDeposit,
-    PlannedWithdrawal,
-    plan_day,
-)
+from tallystick.play.demo.plan import PlannedAdjustment, PlannedDeposit, PlannedWithdrawal, plan_day
 from tests.faults.running import PARTS, POSTGRES, Place, place, until
 
 SEED = 7

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from tallystick import population
-from tallystick.cli import app
-from tallystick.population.evaluation import Evaluation, evaluate
-from tallystick.population.kinds import Kind
-from tallystick.population.report import (
+from tallystick.cli.main import app
+from tallystick.play import synthetic_players
+from tallystick.play.synthetic_players.evaluation import Evaluation, evaluate
+from tallystick.play.synthetic_players.kinds import Kind
+from tallystick.play.synthetic_players.report import (
     BEGINS,
     ENDS,
     BlockMissing,
@@ -119,9 +119,12 @@ def test_the_table_in_the_documentation_is_as_the_code_writes_it(found: Evaluati
     text = PAGE.read_text(encoding="utf-8")
     block = text.partition(BEGINS)[2].partition(ENDS)[0]
     assert shape(block) == shape(as_markdown(found))
-    assert (
-        f"{population.PLAYERS:,} players, {population.DAYS} days, seed {population.SEED}" in block
+    players, days, seed = (
+        synthetic_players.PLAYERS,
+        synthetic_players.DAYS,
+        synthetic_players.SEED,
     )
+    assert f"{players:,} players, {days} days, seed {seed}" in block
     assert shape(written(text, found)) == shape(text)
 
 
@@ -134,7 +137,7 @@ def test_a_block_that_does_not_end_is_refused(found: Evaluation) -> None:
 
 
 def test_the_real_ledger_takes_every_event(module_database: Settings) -> None:
-    events = list(population.events(60, 40, 3))
+    events = list(synthetic_players.events(60, 40, 3))
     assert append_population(module_database, 60, 40, 3) == len(events)
     with psycopg.connect(conninfo(module_database, Role.READER)) as connection:
         row = connection.execute("SELECT count(*) FROM ledger_events").fetchone()

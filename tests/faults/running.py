@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ledger.eventstore.embedded import control
 from ledger.settings import Settings
-from tallystick.cli import app
+from tallystick.cli.main import app
 from tests.conftest import embedded_settings, passable_folder
 
 T = TypeVar("T")

@@ -32,8 +32,8 @@ from ledger.settings import Settings
 from projections import outstanding, reading
 from projections.registry import READ_MODELS
 from replay.verify import verify
-from tallystick import bootstrap, stack
-from tallystick.supervisor import Part, Supervisor
+from tallystick.serve import bootstrap, stack
+from tallystick.serve.supervisor import Part, Supervisor
 from tests.faults.running import PARTS, POSTGRES, Place, place, until
 
 CLIENTS = 4

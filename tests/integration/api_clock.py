@@ -10,7 +10,7 @@ import httpx2
 from ledger.commands.deposit import DepositCommands
 from ledger.commands.inbox import Inbox
 from ledger.commands.player import PlayerCommands
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.integration.api_server import Api, ledger_of, serving
 from tests.integration.assessing import dispatch_of
 

@@ -38,7 +38,7 @@ from ledger.eventstore.database import Role
 from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.integration.assessing import dispatch_of, publish_rules
 
 PEOPLE: Mapping[str, StaffRole] = {

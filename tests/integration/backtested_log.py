@@ -35,7 +35,7 @@ from projections.fraud.saying import signals
 from projections.fraud.states import AnyState
 from projections.read_model import Recorded, Rows
 from replay.backtest.candidates import changed_terms
-from tallystick import population
+from tallystick.play import synthetic_players
 from tests.ledger_checks import log, rejected
 from tests.population_log import append_drafts
 
@@ -67,7 +67,7 @@ REFUSED = rejected(uuid5(NAMESPACE, "poor"), Money(10_000, "EUR"), uuid5(NAMESPA
 
 def fill(database: Settings, players: int, days: int, seed: int = 7) -> None:
     """Append the population, recorded at about the time at which it happens."""
-    appends = _with_decisions(list(population.appends(players, days, seed)))
+    appends = _with_decisions(list(synthetic_players.appends(players, days, seed)))
     append_drafts(database, (Drafting(events=events) for events in appends))
 
 

@@ -14,7 +14,7 @@ from ledger.access.api_keys import StaffRole, create_key
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.integration.api_server import Api, running_api
 
 WAIT_SECONDS = 20.0

@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 
 from ledger.settings import Settings
-from tallystick import stack
+from tallystick.serve import stack
 
 OTHER_ADDRESS = "127.0.0.2"
 """Of this machine too, on Linux."""

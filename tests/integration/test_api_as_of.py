@@ -28,7 +28,7 @@ from ledger.eventstore.database import Role
 from ledger.settings import Settings
 from projections.engine import Projector
 from projections.registry import READ_MODELS
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.integration.api_server import services_over, serving
 from tests.integration.asked_about_fraud import ABOUT_FRAUD, FraudDay, Params, Question
 from tests.ledger_checks import ledger_on

@@ -20,7 +20,7 @@ from starlette.types import Message
 from api.app import create_app
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from tallystick.bootstrap import READ_CONNECTIONS_MAX, READS_NAME
+from tallystick.serve.bootstrap import READ_CONNECTIONS_MAX, READS_NAME
 from tests.integration.api_server import Api, running_api, services_over, serving
 from tests.integration.test_api_fraud_reports import exported
 

@@ -17,7 +17,7 @@ from ledger.access.api_keys import StaffRole, create_key
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from tallystick import bootstrap, stack
+from tallystick.serve import bootstrap, stack
 from tests.integration.api_server import transaction_body
 
 PROCESSES = 2

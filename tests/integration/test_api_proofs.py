@@ -17,7 +17,7 @@ from ledger.checkpoints import signing
 from ledger.checkpoints.checkpoint import open_checkpoint, parse_checkpoint
 from ledger.checkpoints.note import Verifier, parts_of
 from ledger.settings import Settings
-from tallystick.cli import app
+from tallystick.cli.main import app
 from tests.conftest import admin_connection, fresh_database
 from tests.integration.api_server import Api, running_api
 from tests.ledger_checks import ledger_on, player_history, registered

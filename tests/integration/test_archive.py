@@ -29,7 +29,7 @@ from replay.archive.layout import ArchiveError, bucket_of
 from replay.archive.replayed import replay_archive
 from replay.archive.verify import verify_archive
 from replay.archive.write import archive
-from tallystick.cli_archive import archive as app
+from tallystick.cli.archive import archive as app
 from tests.conftest import fresh_database
 from tests.integration.archive_forgery import cover_up, forge, poisoned
 from tests.integration.archived_log import (

@@ -32,7 +32,7 @@ from replay.backtest.report import Backtest, Span
 from replay.backtest.run import backtest
 from replay.backtest.span import SpanInvalid
 from replay.engines import Engine, Processes, Ray
-from tallystick.cli import app
+from tallystick.cli.main import app
 from tests.conftest import fresh_database
 from tests.integration.backtest_workers import killed_half_way
 from tests.integration.backtested_log import (

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ledger.checkpoints.keys import verifying_keys
 from ledger.settings import Settings
-from tallystick.cli import app
+from tallystick.cli.main import app
 from tests.case_bundles import load_script, run
 from tests.integration.api_server import running_api
 

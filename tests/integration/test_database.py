@@ -25,7 +25,7 @@ from ledger.eventstore.database import (
 from ledger.eventstore.embedded import control
 from ledger.settings import Settings, redacted
 from projections.history import HISTORY
-from tallystick.doctor import run_checks
+from tallystick.cli.doctor import run_checks
 from tests.conftest import admin_connection, embedded_settings, fresh_database
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")

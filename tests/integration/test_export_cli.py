@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ledger.settings import Settings
-from tallystick.cli import app
+from tallystick.cli.main import app
 from tests.export_log import fill
 
 Run = Callable[..., Result]

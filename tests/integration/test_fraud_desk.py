@@ -35,7 +35,7 @@ from ledger.workers.fraud_desk import BATCH, FraudDesk
 from projections.engine import Projector
 from projections.fraud.model import FRAUD
 from projections.fraud_cases import FRAUD_CASES
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.conftest import admin_connection
 from tests.integration.api_server import Api, ledger_of, running_api, services_over
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS, publish_rules
@@ -577,7 +577,7 @@ def test_a_desk_outlives_a_database_that_is_away(database: Settings) -> None:
 
 DESK = """
 import sys, threading
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from ledger.settings import Settings
 settings = Settings.model_validate_json(sys.argv[1])
 ledger = bootstrap.build_ledger(settings)

@@ -25,7 +25,7 @@ from replay.rebuild.as_of import build_as_of, drop_as_of
 from replay.rebuild.digests import digest
 from replay.rebuild.run import TablesDiffer
 from replay.rebuild.state import RebuildFailed, RebuildRunning, next_schema
-from tallystick.cli import app
+from tallystick.cli.main import app
 from tests.conftest import admin_connection
 from tests.event_sequences import recorded, world
 from tests.integration.rebuild_site import (

@@ -23,8 +23,8 @@ from replay.log import POSITION_MAX
 from replay.nothing import Nothing
 from replay.player import PlayerThen, player_then
 from replay.transaction import story
-from tallystick.as_of import moment
-from tallystick.cli import app
+from tallystick.cli.as_of import moment
+from tallystick.cli.main import app
 from tests.faults.running import Place
 from tests.integration.played_day import CREATIONS, PlayedDay, played_day
 from tests.ledger_checks import ledger_on, registered, rows

@@ -33,7 +33,7 @@ from projections.fraud.model import FRAUD
 from projections.registry import READ_MODELS
 from replay.saying import seen
 from replay.transaction import story
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.integration.api_server import Api, running_api, services_over
 from tests.integration.assessing import CALL_TIMEOUT_SECONDS, publish_rules
 from tests.integration.customers import Customer, token

@@ -23,7 +23,7 @@ from ledger.providers.protocol import Answer
 from ledger.settings import Settings
 from projections.engine import Projector
 from projections.outstanding_fold import OUTSTANDING
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.integration.under_way import (
     POLL_DELAYS_SECONDS,
     Act,

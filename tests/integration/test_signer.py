@@ -25,8 +25,8 @@ from ledger.checkpoints.store import StoredCheckpoint
 from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.merkle import Frontier
 from ledger.settings import Settings
-from tallystick import doctor
-from tallystick.cli import app
+from tallystick.cli import doctor
+from tallystick.cli.main import app
 from tests.conftest import admin_connection, fresh_database
 from tests.ledger_checks import ledger_on, log, player_history, registered, rows
 

@@ -20,7 +20,7 @@ from ledger.commands.refund import RequestRefund
 from ledger.commands.withdrawal import RequestWithdrawal
 from ledger.providers.protocol import Answer, DisputeNotice, ProviderNotice
 from ledger.settings import Settings
-from tallystick import bootstrap
+from tallystick.serve import bootstrap
 from tests.ledger_checks import ledger_on
 from tests.property.backroom import Clock, Handlers, by
 

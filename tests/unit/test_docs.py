@@ -37,7 +37,7 @@ from ledger.eventstore.roles import Role
 from ledger.settings import Settings
 from projections.fraud.states import INSTRUMENTS_MAX, PLAYERS_MAX
 from projections.fraud.windows import CELLS, KEPT_MAX
-from tallystick.cli import ServedPart, app
+from tallystick.cli.main import ServedPart, app
 from tallystick.reference import api_page, arrows, indicator_pages, pages
 from tallystick.reference.indicator_samples import sample_hits
 from tests.event_samples import SAMPLES

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import Rate
-from tallystick.rate_files import UNPACKED_BYTES_MAX, RateFileInvalid, read_rates
+from tallystick.cli.rate_files import UNPACKED_BYTES_MAX, RateFileInvalid, read_rates
 
 DAILY = b"Date, USD, JPY, BGN, KRW, \n20 November 2026, 1.1529, 180.49, 1.9558, 1698.01, \n"
 HISTORY = (

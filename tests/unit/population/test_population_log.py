@@ -21,13 +21,13 @@ from domain.withdrawal import Withdrawal, WithdrawalStatus
 from ledger.eventstore.codec import TOPICS, decode, encode
 from projections.fraud.model import ASSESSMENTS, HITS
 from replay.backtest.digest import digest as digest_of_judging
-from tallystick import population
-from tallystick.population.cast import RING_SIZES, cast
-from tallystick.population.evaluation import judge
-from tallystick.population.kinds import PER_10_000, Kind
+from tallystick.play import synthetic_players
+from tallystick.play.synthetic_players.cast import RING_SIZES, cast
+from tallystick.play.synthetic_players.evaluation import judge
+from tallystick.play.synthetic_players.kinds import PER_10_000, Kind
 
 PLAYERS, DAYS, SEED = 300, 60, 11
-FOLDER = Path(population.__file__).parent
+FOLDER = Path(synthetic_players.__file__).parent
 ROOT = FOLDER.parents[1]
 JUDGING = ("evaluation", "report")
 """Modules that know indicators, and that no other one may know."""
@@ -35,18 +35,18 @@ JUDGING = ("evaluation", "report")
 
 @pytest.fixture(scope="module")
 def log() -> list[LedgerEvent]:
-    return list(population.events(PLAYERS, DAYS, SEED))
+    return list(synthetic_players.events(PLAYERS, DAYS, SEED))
 
 
 def digest(players: int, days: int, seed: int) -> str:
     found = sha256()
-    for event in population.events(players, days, seed):
+    for event in synthetic_players.events(players, days, seed):
         found.update(encode(event))
     return found.hexdigest()
 
 
 def judged(players: int, days: int, seed: int) -> str:
-    rows, _ = judge(population.events(players, days, seed))
+    rows, _ = judge(synthetic_players.events(players, days, seed))
     hits = sorted(rows[HITS].values(), key=lambda hit: hit.id)
     assert len(hits) > 5
     assessments = sorted(rows[ASSESSMENTS].values(), key=lambda row: row.position)
@@ -59,7 +59,7 @@ def judged(players: int, days: int, seed: int) -> str:
 def test_the_same_seed_makes_the_same_log_and_hits_whatever_strings_hash_to() -> None:
     code = (
         "from tests.unit.population.test_population_log import digest, judged;"
-        "from tallystick.population import labels;"
+        "from tallystick.play.synthetic_players import labels;"
         "print(digest(60, 30, 3), judged(60, 30, 3), sorted(map(str, labels(60, 3).items())))"
     )
     told = {
@@ -84,7 +84,7 @@ def test_another_seed_makes_another_log() -> None:
 
 
 def test_every_player_has_a_label_and_no_event_says_it(log: list[LedgerEvent]) -> None:
-    labels = population.labels(PLAYERS, SEED)
+    labels = synthetic_players.labels(PLAYERS, SEED)
     assert len(labels) == PLAYERS
     assert set(labels.values()) == set(Kind)
     said = b"".join(encode(event) for event in log)
@@ -118,7 +118,7 @@ def test_what_makes_players_act_knows_nothing_of_indicators(path: Path) -> None:
         "projections",
         "domain.indicators",
         "domain.ruleset",
-        *(f"tallystick.population.{name}" for name in JUDGING),
+        *(f"tallystick.play.synthetic_players.{name}" for name in JUDGING),
     )
     assert not [name for name in named if name.startswith(forbidden)]
 
@@ -129,7 +129,7 @@ def test_what_makes_players_act_knows_nothing_of_indicators(path: Path) -> None:
 def test_events_are_in_the_order_of_their_time(log: list[LedgerEvent]) -> None:
     times = [event.occurred_at for event in log]
     assert times == sorted(times)
-    assert (times[-1] - population.BEGINS).days < DAYS
+    assert (times[-1] - synthetic_players.BEGINS).days < DAYS
 
 
 def test_the_versions_of_every_stream_follow_one_another(log: list[LedgerEvent]) -> None:
@@ -196,6 +196,6 @@ def test_nobody_acts_before_they_are_registered(log: list[LedgerEvent]) -> None:
 
 
 def test_what_is_recorded_together_is_of_one_instant() -> None:
-    for together in population.appends(40, 30, 5):
+    for together in synthetic_players.appends(40, 30, 5):
         assert together
         assert len({event.occurred_at for event in together}) == 1

@@ -1,0 +1,1 @@
+"""The terminal: a file for each group of commands."""

@@ -1,0 +1,1 @@
+"""Running it all: objects are built, processes are started and kept running."""
