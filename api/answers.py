@@ -14,13 +14,13 @@ from api.rendering import Plain, encode, rendered
 from api.validation import IDEMPOTENCY_HEADER
 from api.withholding import shown_to
 from domain.accounts import currency_of, of_player
-from domain.adjustment import Adjustment
-from domain.conversion import Conversion
-from domain.deposit import Deposit
-from domain.dispute import Dispute
-from domain.refund import Refund
+from domain.adjustment.decisions import Adjustment
+from domain.conversion.decisions import Conversion
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
+from domain.refund.decisions import Refund
 from domain.transactions import accounts_of
-from domain.withdrawal import Withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.handling import Caller, Written
 
 REPLAYED_HEADER: Final = "idempotent-replayed"

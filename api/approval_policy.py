@@ -14,6 +14,7 @@ from api.door import KeyedRoute
 from api.reading import viewing
 from api.requests_policies import PolicyBody
 from api.resources import Shown
+from domain.approval.policy import Policy, PolicyProposal, fold_policy, policy_stream
 from domain.errors import (
     EvidenceMissing,
     InvalidPolicy,
@@ -22,7 +23,6 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.events import ApprovalTerms, PolicyEvent
-from domain.policy import Policy, PolicyProposal, fold_policy, policy_stream
 
 router = APIRouter(
     prefix="/v1/approval-policy",

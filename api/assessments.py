@@ -14,7 +14,7 @@ from api.reading import View, viewing
 from api.resources_fraud import AssessmentShown, CountedHitShown, hit_path
 from api.roles import May, may, needs
 from api.rulesets import rulesets_at
-from domain.assessment import SCORE_MAX, Assessment, Path, Severity
+from domain.approval.policy import fold_policy, policy_stream
 from domain.errors import RoleNotAllowed
 from domain.events import (
     PolicyEvent,
@@ -23,9 +23,9 @@ from domain.events import (
     WithdrawalRequested,
     WithdrawalScreened,
 )
-from domain.indicators.catalogue import BY_CODE
-from domain.policy import fold_policy, policy_stream
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from domain.fraud.assessment import SCORE_MAX, Assessment, Path, Severity
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from ledger.commands.errors import TransactionNotFound
 from projections.fraud import queries as hits
 from projections.fraud.model import FRAUD

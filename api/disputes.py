@@ -17,10 +17,10 @@ from api.paging import PageShown
 from api.requests_transactions import DisputeEvidenceBody, EvidenceNoteBody
 from api.resources_transactions import DisputeAnswer, DisputeShown
 from api.transactions import found, shown
-from domain.dispute import DisputeStatus
+from domain.dispute.decisions import DisputeStatus
 from domain.errors import EvidenceMissing
 from domain.events import DisputeOpened
-from domain.outcomes import DisputeStage
+from domain.events.evidence import DisputeStage
 from ledger.commands.errors import TransactionNotFound
 from projections.history import Filters
 

@@ -29,7 +29,6 @@ from api.requests_fraud import (
 from api.resources_cases import CaseListed, FraudCaseShown, FraudCaseWithReports, shown
 from api.roles import May, may, needs
 from api.validation import invalid
-from domain.assessment import Severity
 from domain.errors import (
     EvidenceMissing,
     HoldNotYours,
@@ -40,7 +39,8 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.events import FraudCaseEvent, FraudCaseOpened
-from domain.fraud_case import CaseDecision, CaseStatus, FraudCase, fold_case
+from domain.fraud.assessment import Severity
+from domain.fraud.case import CaseDecision, CaseStatus, FraudCase, fold_case
 from ledger.commands.errors import CaseNotFound, PlayerNotFound, VersionChanged
 from projections import fraud_cases
 from projections.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow

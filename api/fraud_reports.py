@@ -35,7 +35,7 @@ from domain.errors import (
     RoleNotAllowed,
 )
 from domain.events import ReportDrafted, ReportedTransaction, ReportEvent
-from domain.fraud_report import Report, fold_report
+from domain.fraud.report import Report, fold_report
 from domain.transactions import Transaction, kind_of
 from ledger.commands.errors import CaseNotFound, ReportNotFound, TransactionNotFound, VersionChanged
 from ledger.commands.handling import Caller, command_id

@@ -20,9 +20,9 @@ from api.requests_fraud import IndicatorCode
 from api.resources_fraud import FraudHitShown
 from api.roles import May, needs
 from api.validation import invalid
-from domain.assessment import Severity
 from domain.errors import RoleNotAllowed
-from domain.indicators.catalogue import INDICATORS
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.catalogue import INDICATORS
 from projections.fraud import queries as hits
 from projections.fraud.model import FRAUD
 

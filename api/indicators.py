@@ -15,8 +15,8 @@ from api.resources_fraud import IndicatorShown, PrecisionShown, by_indicator
 from api.roles import May, may, needs
 from api.rulesets import rulesets_at
 from domain.errors import RoleNotAllowed
-from domain.indicators.catalogue import BY_CODE
-from domain.ruleset import RuleSets
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.ruleset import RuleSets
 from projections import fraud_cases
 from projections.fraud_cases import FRAUD_CASES
 

@@ -15,7 +15,7 @@ from api.withholding import withheld_fields
 from domain.accounts import currency_of
 from domain.counters import counts
 from domain.events import LedgerEvent
-from domain.player import Player
+from domain.player.player import Player
 from domain.postings import postings
 from domain.transactions import Transaction, project_transaction
 from ledger.commands.handling import project_player

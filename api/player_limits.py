@@ -19,10 +19,10 @@ from api.reading import View, viewing
 from api.requests_players import LimitBody
 from api.resources import Shown
 from api.services import Services
-from domain.calendar import today_of
 from domain.counters import Window, limit_counter
 from domain.errors import LimitInvalid, NothingToChange
-from domain.player import Player
+from domain.player.calendar import today_of
+from domain.player.player import Player
 from ledger.commands.errors import PlayerNotFound
 from projections import balances
 from projections.history import HISTORY

@@ -20,7 +20,7 @@ from api.reading import View, viewing
 from api.requests_players import WagerBody
 from api.resources import Instant, MoneyShown, Shown
 from domain.counters import instrument_counter
-from domain.player import Player
+from domain.player.player import Player
 from ledger.commands.errors import PlayerNotFound
 from projections import balances, journal, past_balances
 from projections.balances import Balance

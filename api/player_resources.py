@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field
 
 from api.resources import Instant, MoneyShown, ReceiptShown, Shown
-from domain.jurisdictions import jurisdiction_of
-from domain.player import Limit, Player
+from domain.player.jurisdictions import jurisdiction_of
+from domain.player.player import Limit, Player
 from ledger.commands.player import HolderChecked, Wagered
 
 WindowWord = Literal["day", "week", "month"]

@@ -33,8 +33,8 @@ from domain.errors import (
     RoleNotAllowed,
 )
 from domain.events import PlayerRegistered
-from domain.holds import KIND_BY_ROLE
-from domain.player import HoldKind, Player
+from domain.player.holds import KIND_BY_ROLE
+from domain.player.player import HoldKind, Player
 from ledger.commands.errors import PlayerNotFound
 
 router = APIRouter(

@@ -17,7 +17,7 @@ from api.requests_players import ReasonBody
 from api.resources import Shown
 from domain.errors import NothingToChange
 from domain.events import ProviderEvent
-from domain.provider import Provider, fold_provider, provider_stream
+from domain.provider.provider import Provider, fold_provider, provider_stream
 from ledger.commands.errors import ProviderNotFound
 
 router = APIRouter(

@@ -22,7 +22,7 @@ from api.roles import May, may
 from api.transactions import Kind
 from api.validation import invalid
 from api.withholding import queue_reasons
-from domain.withdrawal import WithdrawalStatus
+from domain.withdrawal.state import WithdrawalStatus
 from projections import past, past_queue, withdrawal_queue
 from projections.history import HISTORY
 from projections.past_queue import PastCursor, PastWaiting

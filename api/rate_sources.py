@@ -15,8 +15,8 @@ from api.rates import WRITES, rates_at
 from api.reading import viewing
 from api.requests_policies import RatesNoteBody
 from api.resources import Instant, Shown
+from domain.conversion.rates import ExchangeRates, RateSource, SourceStatus
 from domain.errors import InvalidRate, SelfApproval
-from domain.rates import ExchangeRates, RateSource, SourceStatus
 
 router = APIRouter(
     prefix="/v1/rates/sources",

@@ -19,6 +19,15 @@ from api.reading import View, viewing
 from api.requests_policies import RatesBody, RatesNoteBody
 from api.resources import Instant, Shown
 from api.services import Services
+from domain.conversion.rate_decisions import beyond
+from domain.conversion.rates import (
+    ExchangeRates,
+    RateProposal,
+    RateTable,
+    decimal_text,
+    fold_rates,
+    rates_stream,
+)
 from domain.errors import (
     EvidenceMissing,
     InvalidRate,
@@ -28,15 +37,6 @@ from domain.errors import (
 )
 from domain.events import RatesEvent
 from domain.money import InvalidMoney
-from domain.rate_decisions import beyond
-from domain.rates import (
-    ExchangeRates,
-    RateProposal,
-    RateTable,
-    decimal_text,
-    fold_rates,
-    rates_stream,
-)
 from ledger.commands.errors import NoRates, RateProposalNotFound, VersionChanged
 
 router = APIRouter(

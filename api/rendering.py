@@ -14,20 +14,20 @@ from uuid import UUID
 
 import msgspec
 
-from domain.adjustment import Adjustment
-from domain.claims import Claim
-from domain.conversion import Conversion
-from domain.deposit import Deposit
-from domain.dispute import Dispute
-from domain.legs import Leg, LegStatus
+from domain.adjustment.decisions import Adjustment
+from domain.approval.roles import Groups, missing_groups
+from domain.conversion.decisions import Conversion
+from domain.deposit.claims import Claim
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.money import Money
-from domain.player import Player
-from domain.refund import Refund
-from domain.resolution import Proposal
-from domain.roles import Groups, missing_groups
+from domain.player.player import Player
+from domain.provider.resolution import Proposal
+from domain.refund.decisions import Refund
 from domain.transactions import Transaction
-from domain.withdrawal import Withdrawal, WithdrawalStatus
-from domain.withdrawal_approvals import approval_problems
+from domain.withdrawal.approvals import approval_problems
+from domain.withdrawal.legs import Leg, LegStatus
+from domain.withdrawal.state import Withdrawal, WithdrawalStatus
 
 Plain = dict[str, Any]
 """A JSON object; its values may also be UUIDs and instants in UTC."""

@@ -10,11 +10,11 @@ from pydantic_core import PydanticCustomError
 from api.free_text import Line, Note, check_line, check_note
 from api.requests import Body, Currency
 from api.requests_policies import RATES_MAX, RateBody
-from domain.assessment import SCORE_MAX
 from domain.events import IndicatorTerms, RuleSetTerms, Threshold
-from domain.indicators.catalogue import BY_CODE, INDICATORS
+from domain.fraud.assessment import SCORE_MAX
+from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS
 from domain.money import AMOUNT_MINOR_MAX
-from domain.player import HoldKind
+from domain.player.player import HoldKind
 
 THRESHOLDS_MAX: Final = 20
 """More than any indicator has."""

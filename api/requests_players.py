@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 from api.free_text import Line
 from api.instants import When
 from api.requests import Body, Currency, Metadata, MoneyBody
-from domain.instrument_checks import Credential
 from domain.money import AMOUNT_MINOR_MAX
-from domain.player import Stop, Verification
+from domain.player.instruments import Credential
+from domain.player.player import Stop, Verification
 
 _NO_PLACES: Final = frozenset({"localtime", "Factory"})
 """Of the time zone database: what this machine happens to be set to, and nothing at all."""

@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from api.free_text import Line, Name, Note, check_line
 from api.requests import Body, Currency, Metadata, MoneyBody
-from domain.adjustment import AdjustmentReason
-from domain.closed_loop import LEGS_MAX
+from domain.adjustment.decisions import AdjustmentReason
 from domain.events import Move, Origin
+from domain.withdrawal.closed_loop import LEGS_MAX
 
 Method = Literal["card", "redirect", "bank_transfer", "voucher"]
 

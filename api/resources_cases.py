@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.resources import Instant, Shown
 from api.resources_fraud import CaseHitShown
-from domain.fraud_case import FraudCase
+from domain.fraud.case import FraudCase
 from projections.fraud_cases import FraudCaseRow
 
 

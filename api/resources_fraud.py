@@ -9,8 +9,8 @@ from pydantic import Field
 
 from api.resources import Instant, Shown
 from domain.events import IndicatorHit, RuleSetTerms
-from domain.indicators.catalogue import BY_CODE
-from domain.indicators.declaring import Indicator, Parameter
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.declaring import Indicator, Parameter
 from projections.fraud.judging import Hit
 
 _HIT = "000000000004711/structuring/player:3f0c1d5e-6f0a-4c57-9a53-5a2f6f1f0c11"

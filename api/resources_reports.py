@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import Field
 
 from api.resources import Instant, MoneyShown, Shown
-from domain.fraud_report import Report
+from domain.fraud.report import Report
 
 
 class ReportedTransactionShown(Shown):

@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import Field
 
 from api.resources import Instant, MoneyShown, ReceiptShown, Shown
-from domain.approvals import Change
-from domain.outcomes import DisputeStage, Standing
+from domain.approval.snapshot import Change
+from domain.events.evidence import DisputeStage, Standing
 
 Groups = list[list[str]]
 """One person for each inner list, who has any role of it."""

@@ -29,9 +29,8 @@ from domain.errors import (
     SelfApproval,
 )
 from domain.events import IndicatorTerms, Rate, RuleSetEvent, RuleSetTerms, Threshold
-from domain.indicators.catalogue import BY_CODE
-from domain.replacing import replace
-from domain.ruleset import (
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.ruleset import (
     DEFAULT_NAME,
     DEFAULT_TERMS,
     RuleSets,
@@ -39,6 +38,7 @@ from domain.ruleset import (
     fold_rulesets,
     ruleset_stream,
 )
+from domain.replacing import replace
 from ledger.commands.errors import RuleSetNotFound, VersionChanged
 
 router = APIRouter(

@@ -28,14 +28,14 @@ from api.requests import METADATA_ENTRIES_MAX, Currency
 from api.resources import Shown
 from api.resources_transactions import AnyTransactionShown
 from api.withholding import shown_to
-from domain.adjustment import AdjustmentStatus
-from domain.conversion import ConversionStatus
-from domain.deposit import DepositStatus
-from domain.dispute import DisputeStatus
+from domain.adjustment.decisions import AdjustmentStatus
+from domain.conversion.decisions import ConversionStatus
+from domain.deposit.decisions import DepositStatus
+from domain.dispute.decisions import DisputeStatus
 from domain.money import AMOUNT_MINOR_MAX
-from domain.refund import RefundStatus
+from domain.refund.decisions import RefundStatus
 from domain.transactions import Transaction
-from domain.withdrawal import WithdrawalStatus
+from domain.withdrawal.state import WithdrawalStatus
 from ledger.commands.errors import TransactionNotFound
 from projections import history, past
 from projections.history import HISTORY, Filters

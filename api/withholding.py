@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from api.rendering import Plain
 from api.roles import May, hidden_from, may
-from domain.approvals import Change
+from domain.approval.snapshot import Change
 from domain.errors import Reason
 from domain.events import (
     HoldLifted,
@@ -18,8 +18,8 @@ from domain.events import (
     WithdrawalScored,
     WithdrawalScreened,
 )
-from domain.indicators.catalogue import BY_CODE
-from domain.player import HoldKind
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.player.player import HoldKind
 
 OF_WITHDRAWALS: Final[Mapping[str, May]] = {
     "score": May.SEE_SCORES,

@@ -29,15 +29,15 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from psycopg.conninfo import conninfo_to_dict
 
-from domain.commands import Command
-from domain.deposit import Deposit, create_deposit, fold_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit
+from domain.command import Command
+from domain.deposit.decisions import Deposit, create_deposit, fold_deposit, submit_deposit
+from domain.deposit.reports import hear_deposit
 from domain.events import LedgerEvent
-from domain.limits import deposit_counts
+from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, Source
-from domain.player import Player, Verification
-from domain.provider import Provider, provider_stream
+from domain.player.limits import deposit_counts
+from domain.player.player import Player, Verification
+from domain.provider.provider import Provider, provider_stream
 from ledger.commands.assessments import StoredAssessments
 from ledger.commands.deposit import CreateDeposit, DepositCommands
 from ledger.commands.dispatch import Dispatch

@@ -32,7 +32,7 @@ import httpx2
 import psycopg
 from _measure import Result, arguments, configuration, fresh_ledger, percentile, show
 
-from domain.player import Verification
+from domain.player.player import Verification
 from ledger.access.api_keys import StaffRole, create_key
 from ledger.commands.handling import Caller
 from ledger.commands.player import PlayerCommands

@@ -23,8 +23,8 @@ from _population import append_population
 from append import CALLERS, append_prepared, whole_deposit
 
 from domain.events import DepositCompleted, DepositCreated, LedgerEvent, Origin
+from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, Source
 from ledger.commands.past_balances import LedgerWithPast
 from ledger.eventstore import database
 from ledger.eventstore.codec import decode

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import assert_never, cast
 
 from domain.accounts import of_player, player_of
-from domain.adjustment import Adjustment, evolve_adjustment
-from domain.conversion import Conversion, evolve_conversion
-from domain.deposit import Deposit, evolve_deposit
-from domain.dispute import Dispute, evolve_dispute
+from domain.adjustment.decisions import Adjustment, evolve_adjustment
+from domain.conversion.decisions import Conversion, evolve_conversion
+from domain.deposit.decisions import Deposit, evolve_deposit
+from domain.dispute.decisions import Dispute, evolve_dispute
 from domain.events import (
     AdjustmentEvent,
     AdjustmentRequested,
@@ -23,8 +23,8 @@ from domain.events import (
     WithdrawalEvent,
     WithdrawalRequested,
 )
-from domain.refund import Refund, evolve_refund
-from domain.withdrawal import Withdrawal, evolve_withdrawal
+from domain.refund.decisions import Refund, evolve_refund
+from domain.withdrawal.state import Withdrawal, evolve_withdrawal
 
 Transaction = Deposit | Withdrawal | Refund | Conversion | Dispute | Adjustment
 

@@ -8,10 +8,11 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from domain.adjustment import DECIDING_ROLES, AdjustmentStatus
-from domain.approvals import ANYBODY
-from domain.deposit import DepositStatus
-from domain.dispute import DisputeStatus
+from domain.adjustment.decisions import DECIDING_ROLES, AdjustmentStatus
+from domain.approval.roles import Groups, missing_groups
+from domain.approval.snapshot import ANYBODY
+from domain.deposit.decisions import DepositStatus
+from domain.dispute.decisions import DisputeStatus
 from domain.errors import Reason
 from domain.events import (
     AdjustmentRequested,
@@ -39,11 +40,10 @@ from domain.events import (
     WithdrawalScored,
     WithdrawalScreened,
 )
+from domain.events.evidence import DisputeReport
 from domain.money import Money
-from domain.outcomes import DisputeReport
-from domain.refund_state import RefundStatus
-from domain.roles import Groups, missing_groups
-from domain.withdrawal_status import WithdrawalStatus as W
+from domain.refund.state import RefundStatus
+from domain.withdrawal.status import WithdrawalStatus as W
 from projections.cases_events import (
     ChangesCase,
     ChangesNoCase,

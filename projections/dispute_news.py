@@ -6,7 +6,7 @@ Reports come in any order, so the highest stage's largest amount counts, as in t
 from dataclasses import dataclass
 from typing import get_args
 
-from domain.dispute import STAGES
+from domain.dispute.decisions import STAGES
 from domain.events import (
     DisputeAcknowledged,
     DisputeEvidenceDue,
@@ -20,7 +20,7 @@ from domain.events import (
     DisputeWon,
     LedgerEvent,
 )
-from domain.outcomes import Disposition, DisputeNews, DisputeReport, DisputeStage
+from domain.events.evidence import Disposition, DisputeNews, DisputeReport, DisputeStage
 
 Reported = (
     DisputeOpened

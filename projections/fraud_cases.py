@@ -14,7 +14,6 @@ from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
-from domain.assessment import RANK, Severity
 from domain.events import (
     EVENT_TYPES,
     FraudCaseAssigned,
@@ -32,7 +31,8 @@ from domain.events import (
     LedgerEvent,
     ReportDrafted,
 )
-from domain.fraud_case import players_of
+from domain.fraud.assessment import RANK, Severity
+from domain.fraud.case import players_of
 from projections.read_model import Keys, Recorded, Row, Rows, Table
 from projections.tables import builder
 

@@ -10,8 +10,8 @@ from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
-from domain.attempts import parse_reference
-from domain.withdrawal_status import WithdrawalStatus
+from domain.provider.attempt import parse_reference
+from domain.withdrawal.status import WithdrawalStatus
 from projections.history_fold import TRANSACTIONS, Transaction, changed, created
 from projections.history_status import Creation, NotOfTransactions
 from projections.read_model import Keys, Recorded, Rows

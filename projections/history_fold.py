@@ -7,10 +7,10 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.adjustment import AdjustmentStatus
-from domain.conversion import ConversionStatus
-from domain.deposit import DepositStatus
-from domain.dispute import DisputeStatus
+from domain.adjustment.decisions import AdjustmentStatus
+from domain.conversion.decisions import ConversionStatus
+from domain.deposit.decisions import DepositStatus
+from domain.dispute.decisions import DisputeStatus
 from domain.events import (
     AdjustmentRequested,
     ConversionQuoted,
@@ -25,10 +25,10 @@ from domain.events import (
     WithdrawalAmended,
     WithdrawalRequested,
 )
+from domain.events.evidence import DisputeReport, Evidence, Standing
 from domain.money import Money
-from domain.outcomes import DisputeReport, Evidence, Standing
-from domain.refund_state import RefundStatus
-from domain.withdrawal_status import WithdrawalStatus
+from domain.refund.state import RefundStatus
+from domain.withdrawal.status import WithdrawalStatus
 from projections import payouts
 from projections.dispute_news import Contested, contested, report_of
 from projections.history_status import (

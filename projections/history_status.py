@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from domain.adjustment import AdjustmentStatus as A
-from domain.conversion import ConversionStatus as C
-from domain.deposit import DepositStatus as D
-from domain.dispute import DisputeStatus as X
+from domain.adjustment.decisions import AdjustmentStatus as A
+from domain.conversion.decisions import ConversionStatus as C
+from domain.deposit.decisions import DepositStatus as D
+from domain.dispute.decisions import DisputeStatus as X
 from domain.errors import Reason
 from domain.events import (
     AdjustmentApproved,
@@ -99,8 +99,8 @@ from domain.events import (
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
-from domain.outcomes import Outcome
-from domain.refund_state import RefundStatus as R
+from domain.events.evidence import Outcome
+from domain.refund.state import RefundStatus as R
 
 NotOfTransactions = (
     ProviderNoticeReceived

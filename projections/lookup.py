@@ -10,15 +10,15 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from domain.attempts import parse_reference
 from domain.events import (
     DisputeNoticeReceived,
     PlayerRegistered,
     ProviderNoticeReceived,
 )
 from domain.money import Money
-from domain.notice import notice_stream
-from domain.provider import provider_stream
+from domain.provider.attempt import parse_reference
+from domain.provider.provider import provider_stream
+from domain.provider.webhook import notice_stream
 from projections import past_balances
 from projections.history import Filters
 from projections.history_fold import Transaction

@@ -13,8 +13,8 @@ from domain.events import (
     WithdrawalProcessing,
     WithdrawalQueued,
 )
-from domain.legs import LegStatus
-from domain.withdrawal_status import WithdrawalStatus
+from domain.withdrawal.legs import LegStatus
+from domain.withdrawal.status import WithdrawalStatus
 from projections.outstanding import Kind, Task
 from projections.outstanding_events import AtProvider, OfPayouts, UnderWay
 from projections.payouts import Leg, Payout, after, leg_about

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.attempts import parse_reference
-from domain.dispute import dispute_stream
+from domain.dispute.decisions import dispute_stream
 from domain.events import (
     ConversionAccepted,
     ConversionQuoted,
@@ -36,7 +35,8 @@ from domain.events import (
     WithdrawalRequested,
     WithdrawalReturned,
 )
-from domain.outcomes import DisputeReport, Evidence
+from domain.events.evidence import DisputeReport, Evidence
+from domain.provider.attempt import parse_reference
 from projections.dispute_news import report_of
 from projections.outstanding import DDL, INDEXES, TASKS, Contest, Kind, Task
 from projections.outstanding_attempts import at_provider, change_payout, put

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
-from domain.attempts import parse_reference
+from domain.provider.attempt import parse_reference
 from projections import history
 from projections.history import HISTORY, Filters
 from projections.history_fold import TRANSACTIONS, Transaction

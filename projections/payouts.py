@@ -6,8 +6,6 @@ from typing import assert_never, cast
 import msgspec
 from msgspec.structs import replace
 
-from domain import legs as domain_legs
-from domain.attempts import parse_reference
 from domain.errors import Reason
 from domain.events import (
     NoticeNoted,
@@ -39,10 +37,12 @@ from domain.events import (
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
-from domain.legs import LegEvent, LegStatus
-from domain.outcomes import Evidence
-from domain.withdrawal_status import WithdrawalStatus as W
-from domain.withdrawal_status import status_of
+from domain.events.evidence import Evidence
+from domain.provider.attempt import parse_reference
+from domain.withdrawal import legs as domain_legs
+from domain.withdrawal.legs import LegEvent, LegStatus
+from domain.withdrawal.status import WithdrawalStatus as W
+from domain.withdrawal.status import status_of
 
 
 class Proposed(msgspec.Struct, frozen=True):

@@ -16,7 +16,9 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.accounts import of_player, player_of
-from domain.conversion import Conversion
+from domain.approval.policy import DEFAULT_POLICY, evolve_policy, policy_stream
+from domain.conversion.decisions import Conversion
+from domain.conversion.rates import rates_stream
 from domain.events import (
     PlayerEvent,
     PolicyEvent,
@@ -27,13 +29,11 @@ from domain.events import (
     WithdrawalScored,
     WithdrawalScreened,
 )
-from domain.player import Player, evolve_player
-from domain.policy import DEFAULT_POLICY, evolve_policy, policy_stream
-from domain.provider import evolve_provider, provider_stream
-from domain.rates import rates_stream
+from domain.player.player import Player, evolve_player
+from domain.provider.provider import evolve_provider, provider_stream
 from domain.transactions import Transaction, accounts_of, evolve_transaction
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_approvals import approval_problems, missing_approvals
+from domain.withdrawal.approvals import approval_problems, missing_approvals
+from domain.withdrawal.state import Withdrawal
 from replay import past
 from replay.past import Stored
 from replay.seen import (

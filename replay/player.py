@@ -9,7 +9,6 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.accounts import of_player
-from domain.calendar import today_of
 from domain.counters import (
     Window,
     counts,
@@ -20,7 +19,8 @@ from domain.counters import (
 )
 from domain.events import HoldLifted, HoldPlaced, PlayerEvent
 from domain.money import currencies
-from domain.player import Player, evolve_player
+from domain.player.calendar import today_of
+from domain.player.player import Player, evolve_player
 from projections.history import HISTORY
 from projections.history_fold import TRANSACTIONS, Transaction
 from projections.read_model import Recorded, Rows

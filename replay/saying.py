@@ -5,8 +5,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from domain.accounts import currency_of, player_of
-from domain.attempts import parse_reference
 from domain.money import format_minor
+from domain.provider.attempt import parse_reference
 from replay.seen import Approvals, Balance, Health, Heard, PolicyInForce, Saw, Score, Standing
 
 _STATUSES_SAID: Final = 6

@@ -14,7 +14,7 @@ from domain.events import (
     LedgerEvent,
     ProviderNoticeReceived,
 )
-from domain.outcomes import DisputeReport, Evidence
+from domain.events.evidence import DisputeReport, Evidence
 from domain.postings import Posting, postings
 from domain.transactions import Transaction, evolve_transaction, kind_of
 from ledger.eventstore.codec import TOPICS

@@ -5,17 +5,25 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from domain import accounts
-from domain.adjustment import AdjustmentReason, request_adjustment
-from domain.commands import Command
-from domain.conversion import quote_conversion
+from domain.adjustment.decisions import AdjustmentReason, request_adjustment
+from domain.approval.policy import DEFAULT_TERMS, evolve_policy, propose_or_publish_policy
+from domain.command import Command
+from domain.conversion.decisions import quote_conversion
+from domain.conversion.rate_decisions import (
+    approve_rates,
+    discard_rates,
+    propose_rates,
+    revoke_source,
+    trust_source,
+)
 from domain.counters import Window
-from domain.deposit import create_deposit
+from domain.deposit.decisions import create_deposit
 from domain.errors import Reason
 from domain.events import LedgerEvent, Move, Rate
-from domain.holds import lift_hold, place_hold
-from domain.limits import deposit_counts, set_limit
 from domain.money import Money
-from domain.player import (
+from domain.player.holds import lift_hold, place_hold
+from domain.player.limits import deposit_counts, set_limit
+from domain.player.player import (
     Player,
     Verification,
     change_verification,
@@ -24,18 +32,10 @@ from domain.player import (
     register_player,
     set_exclusion,
 )
-from domain.policy import DEFAULT_TERMS, evolve_policy, propose_or_publish_policy
-from domain.provider import evolve_provider, register_provider, set_pause
-from domain.rate_decisions import (
-    approve_rates,
-    discard_rates,
-    propose_rates,
-    revoke_source,
-    trust_source,
-)
-from domain.refund import request_refund
-from domain.wagers import record_wager
-from domain.withdrawal_decisions import request_withdrawal
+from domain.player.wagers import record_wager
+from domain.provider.provider import evolve_provider, register_provider, set_pause
+from domain.refund.decisions import request_refund
+from domain.withdrawal.decisions import request_withdrawal
 
 if TYPE_CHECKING:
     from tests.event_sequences import Appended, World

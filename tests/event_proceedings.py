@@ -4,20 +4,19 @@ from typing import TYPE_CHECKING, assert_never
 from uuid import UUID
 
 from domain import accounts
-from domain.adjustment import Adjustment, approve_adjustment, reject_adjustment
-from domain.assessment import Assessment
-from domain.attempts import reference
-from domain.conversion import (
+from domain.adjustment.decisions import Adjustment, approve_adjustment, reject_adjustment
+from domain.approval.policy import DEFAULT_POLICY
+from domain.conversion.decisions import (
     Conversion,
     ConversionStatus,
     accept_conversion,
     expire_conversion,
     submit_conversion,
 )
-from domain.conversion_reports import hear_conversion, resolve_conversion
-from domain.deposit import Deposit, DepositStatus, cancel_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit, resolve_deposit
-from domain.dispute import (
+from domain.conversion.reports import hear_conversion, resolve_conversion
+from domain.deposit.decisions import Deposit, DepositStatus, cancel_deposit, submit_deposit
+from domain.deposit.reports import hear_deposit, resolve_deposit
+from domain.dispute.decisions import (
     Dispute,
     accept_dispute,
     answer_acknowledged,
@@ -27,20 +26,19 @@ from domain.dispute import (
     expire_dispute,
     submit_evidence,
 )
-from domain.dispute_reports import hear_dispute
+from domain.dispute.reports import hear_dispute
 from domain.errors import Reason
 from domain.events import DisputeNoticeReceived, LedgerEvent
-from domain.legs import Leg, LegStatus, leg_about
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
+from domain.fraud.assessment import Assessment
 from domain.money import Money
-from domain.notice import evidence_of, report_of, set_aside
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
-from domain.policy import DEFAULT_POLICY
-from domain.refund import approve_refund, cancel_refund, reject_refund, submit_refund
-from domain.refund_reports import hear_refund, resolve_refund
-from domain.refund_state import Refund, RefundStatus
+from domain.provider.attempt import reference
+from domain.provider.webhook import evidence_of, report_of, set_aside
+from domain.refund.decisions import approve_refund, cancel_refund, reject_refund, submit_refund
+from domain.refund.reports import hear_refund, resolve_refund
+from domain.refund.state import Refund, RefundStatus
 from domain.transactions import Transaction
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_decisions import (
+from domain.withdrawal.decisions import (
     amend_withdrawal,
     approve_withdrawal,
     cancel_withdrawal,
@@ -52,9 +50,11 @@ from domain.withdrawal_decisions import (
     score_withdrawal,
     screen_withdrawal,
 )
-from domain.withdrawal_reports import hear_withdrawal, resolve_withdrawal
-from domain.withdrawal_sending import retry_withdrawal, submit_withdrawal
-from domain.withdrawal_status import WithdrawalStatus
+from domain.withdrawal.legs import Leg, LegStatus, leg_about
+from domain.withdrawal.reports import hear_withdrawal, resolve_withdrawal
+from domain.withdrawal.sending import retry_withdrawal, submit_withdrawal
+from domain.withdrawal.state import Withdrawal
+from domain.withdrawal.status import WithdrawalStatus
 
 if TYPE_CHECKING:
     from tests.event_sequences import Appended, Notice, World

@@ -14,8 +14,7 @@ from domain import events as e
 from domain.accounts import clearing, reserved, suspense
 from domain.counters import deposited_counter, instrument_counter
 from domain.events import LedgerEvent
-from domain.money import AMOUNT_MINOR_MAX, Money
-from domain.outcomes import (
+from domain.events.evidence import (
     DeclineCode,
     Disposition,
     DisputeNews,
@@ -27,6 +26,7 @@ from domain.outcomes import (
     Source,
     Standing,
 )
+from domain.money import AMOUNT_MINOR_MAX, Money
 
 STREAM = UUID("11111111-2222-4333-8444-555555555555")
 PLAYER_ID = UUID("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee")

@@ -16,12 +16,13 @@ from uuid import UUID
 import psycopg
 
 from domain import accounts
-from domain.adjustment import Adjustment
-from domain.closed_loop import Plan, plan_legs
-from domain.commands import Command
+from domain.adjustment.decisions import Adjustment
+from domain.approval.policy import DEFAULT_POLICY, Policy
+from domain.command import Command
+from domain.conversion.rates import NO_RATES, ExchangeRates, evolve_rates
 from domain.counters import counts, instrument_counter
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.errors import DomainError, Reason
 from domain.events import (
     DisputeNoticeReceived,
@@ -29,21 +30,15 @@ from domain.events import (
     ProviderNoticeReceived,
     RatesEvent,
 )
+from domain.events.evidence import DisputeNews, DisputeStage
 from domain.money import Money
-from domain.notice import notice_stream
-from domain.outcomes import DisputeNews, DisputeStage
-from domain.player import (
-    Player,
-)
-from domain.policy import (
-    DEFAULT_POLICY,
-    Policy,
-)
+from domain.player.player import Player
 from domain.postings import postings
-from domain.provider import Provider
-from domain.rates import NO_RATES, ExchangeRates, evolve_rates
+from domain.provider.provider import Provider
+from domain.provider.webhook import notice_stream
 from domain.transactions import Transaction, evolve_transaction
-from domain.withdrawal import Withdrawal
+from domain.withdrawal.closed_loop import Plan, plan_legs
+from domain.withdrawal.state import Withdrawal
 from ledger.eventstore.codec import TOPICS, encode
 from projections.read_model import Recorded
 from tests import event_beginnings, event_proceedings

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from domain.events import IndicatorTerms, Threshold
-from domain.ruleset import DEFAULT_TERMS
-from domain.strength import Covered
+from domain.fraud.ruleset import DEFAULT_TERMS
+from domain.fraud.strength import Covered
 from projections.fraud import signals as s
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit

@@ -3,7 +3,7 @@
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit
 from projections.fraud.rules import Rules

@@ -25,8 +25,8 @@ from domain.events import (
     WithdrawalRejected,
     WithdrawalRequested,
 )
+from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, Source
 from ledger.eventstore.append import Receipt
 from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.ledger import Ledger

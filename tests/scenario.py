@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from domain.assessment import Assessment
-from domain.attempts import ATTEMPTS_MAX, reference
-from domain.closed_loop import plan_legs
-from domain.commands import Command
-from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit, resolve_deposit
+from domain.approval.policy import DEFAULT_POLICY, Policy
+from domain.approval.roles import Groups
+from domain.command import Command
+from domain.deposit.decisions import (
+    Deposit,
+    DepositStatus,
+    cancel_deposit,
+    create_deposit,
+    submit_deposit,
+)
+from domain.deposit.reports import hear_deposit, resolve_deposit
 from domain.errors import DomainError, Reason
 from domain.events import (
     ApprovalTerms,
@@ -24,11 +29,12 @@ from domain.events import (
     LedgerEvent,
     WithdrawalScreeningStarted,
 )
-from domain.holds import STOPPED_BY
-from domain.limits import deposit_counts
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source, Standing
+from domain.fraud.assessment import Assessment
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source, Standing
-from domain.player import (
+from domain.player.holds import STOPPED_BY
+from domain.player.limits import deposit_counts
+from domain.player.player import (
     HoldKind,
     Instrument,
     Player,
@@ -36,12 +42,11 @@ from domain.player import (
     evolve_player,
     register_player,
 )
-from domain.policy import DEFAULT_POLICY, Policy
-from domain.provider import Provider, evolve_provider, register_provider
-from domain.roles import Groups
+from domain.provider.attempt import ATTEMPTS_MAX, reference
+from domain.provider.provider import Provider, evolve_provider, register_provider
 from domain.transactions import Transaction, project_transaction
-from domain.withdrawal import WithdrawalStatus
-from domain.withdrawal_decisions import (
+from domain.withdrawal.closed_loop import plan_legs
+from domain.withdrawal.decisions import (
     amend_withdrawal,
     approve_withdrawal,
     cancel_withdrawal,
@@ -54,7 +59,8 @@ from domain.withdrawal_decisions import (
     screen_withdrawal,
     submit_withdrawal,
 )
-from domain.withdrawal_reports import hear_withdrawal, resolve_withdrawal
+from domain.withdrawal.reports import hear_withdrawal, resolve_withdrawal
+from domain.withdrawal.state import WithdrawalStatus
 
 NOW = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
 TRANSACTION = UUID("00000000-0000-4000-8000-000000000001")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
 
-from domain.conversion import (
+from domain.conversion.decisions import (
     Conversion,
     ConversionStatus,
     accept_conversion,
@@ -17,11 +17,11 @@ from domain.conversion import (
     quote_conversion,
     submit_conversion,
 )
-from domain.conversion_reports import hear_conversion, resolve_conversion
+from domain.conversion.reports import hear_conversion, resolve_conversion
 from domain.errors import Reason
 from domain.events import ConversionExecuted, ConversionQuoted
+from domain.events.evidence import Evidence
 from domain.money import Money
-from domain.outcomes import Evidence
 from domain.postings import postings
 from tests.scenario import (
     NOW,

@@ -10,18 +10,17 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from domain.accounts import adjustments, available
-from domain.adjustment import (
+from domain.adjustment.decisions import (
     AdjustmentReason,
     AdjustmentStatus,
     approve_adjustment,
     reject_adjustment,
     request_adjustment,
 )
-from domain.attempts import reference
-from domain.commands import Command
+from domain.command import Command
 from domain.counters import counts
-from domain.deposit import Deposit, fold_deposit
-from domain.dispute import (
+from domain.deposit.decisions import Deposit, fold_deposit
+from domain.dispute.decisions import (
     Dispute,
     DisputeStatus,
     accept_dispute,
@@ -29,7 +28,7 @@ from domain.dispute import (
     fold_dispute,
     submit_evidence,
 )
-from domain.dispute_reports import hear_dispute
+from domain.dispute.reports import hear_dispute
 from domain.errors import DomainError
 from domain.events import (
     DepositCompleted,
@@ -39,9 +38,17 @@ from domain.events import (
     Move,
     TransactionSubmitted,
 )
+from domain.events.evidence import (
+    DisputeNews,
+    DisputeReport,
+    DisputeStage,
+    Evidence,
+    Outcome,
+    Source,
+)
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeReport, DisputeStage, Evidence, Outcome, Source
 from domain.postings import postings
+from domain.provider.attempt import reference
 from tests.scenario import (
     AMOUNT,
     NOW,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import (
     DomainError,
 )
@@ -15,12 +15,8 @@ from domain.events import (
     FraudCaseOpened,
     IndicatorHit,
 )
-from domain.fraud_case import (
-    CaseDecision,
-    FraudCase,
-    evolve_case,
-)
-from domain.fraud_case_decisions import (
+from domain.fraud.case import CaseDecision, FraudCase, evolve_case
+from domain.fraud.case_decisions import (
     agree_to_closing,
     assign_case,
     close_case,
@@ -31,7 +27,7 @@ from domain.fraud_case_decisions import (
     request_case_information,
     take_up_hit,
 )
-from domain.player import HoldKind, Player, evolve_player
+from domain.player.player import HoldKind, Player, evolve_player
 from tests.scenario import NOW, PLAYER_ID, as_events, by, command, player
 
 OTHER_PLAYER = UUID("00000000-0000-4000-8000-000000000003")

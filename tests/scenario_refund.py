@@ -10,13 +10,13 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.counters import counts
-from domain.deposit import Deposit, fold_deposit
+from domain.deposit.decisions import Deposit, fold_deposit
 from domain.errors import DomainError, Reason
 from domain.events import DepositDisputeTracked, Event, LedgerEvent
+from domain.events.evidence import Evidence, Standing
 from domain.money import Money
-from domain.outcomes import Evidence, Standing
 from domain.postings import postings
-from domain.refund import (
+from domain.refund.decisions import (
     Refund,
     RefundStatus,
     approve_refund,
@@ -26,7 +26,7 @@ from domain.refund import (
     request_refund,
     submit_refund,
 )
-from domain.refund_reports import hear_refund, resolve_refund
+from domain.refund.reports import hear_refund, resolve_refund
 from tests.scenario import (
     AMOUNT,
     NOW,

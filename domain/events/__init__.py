@@ -6,10 +6,30 @@ units; instants are UTC with microseconds; accounts and providers are named by s
 
 from typing import get_args
 
-from domain.events.adjustments import (
-    AdjustmentApproved,
-    AdjustmentRejected,
-    AdjustmentRequested,
+from domain.events.adjustment import AdjustmentApproved, AdjustmentRejected, AdjustmentRequested
+from domain.events.approval import (
+    ApprovalPolicyProposed,
+    ApprovalPolicyPublished,
+    ApprovalTerms,
+    ApprovalTier,
+    Rate,
+    RateProposalDiscarded,
+    RateSourceProposed,
+    RateSourceRevoked,
+    RateSourceTrusted,
+    RateTableApproved,
+    RateTableProposed,
+    RateTablePublished,
+)
+from domain.events.attempt import (
+    NoticeNoted,
+    ResolutionProposed,
+    ReviewOpened,
+    TransactionFailed,
+    TransactionPending,
+    TransactionResolved,
+    TransactionSubmitted,
+    TransactionUnknown,
 )
 from domain.events.base import (
     CommandedEvent,
@@ -19,14 +39,14 @@ from domain.events.base import (
     Move,
     PlannedLeg,
 )
-from domain.events.conversions import (
+from domain.events.conversion import (
     ConversionAccepted,
     ConversionExecuted,
     ConversionExpired,
     ConversionQuoted,
     ConversionRejected,
 )
-from domain.events.deposits import (
+from domain.events.deposit import (
     DepositAuthorised,
     DepositAwaitingPlayer,
     DepositBlocked,
@@ -41,7 +61,7 @@ from domain.events.deposits import (
     DepositRefundTracked,
     DepositVoided,
 )
-from domain.events.disputes import (
+from domain.events.dispute import (
     DisputeAccepted,
     DisputeAcknowledged,
     DisputeAnswerDelayed,
@@ -56,7 +76,7 @@ from domain.events.disputes import (
     DisputeWithdrawn,
     DisputeWon,
 )
-from domain.events.fraud_cases import (
+from domain.events.fraud_case import (
     FraudCaseAssigned,
     FraudCaseClosed,
     FraudCaseClosureProposed,
@@ -70,13 +90,16 @@ from domain.events.fraud_cases import (
     IndicatorHit,
     Strength,
 )
-from domain.events.notices import (
-    DisputeNoticeReceived,
-    NoticeUnmatched,
-    ProviderNoticeReceived,
+from domain.events.fraud_report import (
+    ReportDismissed,
+    ReportDrafted,
+    ReportedIndicator,
+    ReportedTransaction,
+    ReportFiled,
+    ReportRevised,
 )
 from domain.events.origins import Declined, Origin
-from domain.events.players import (
+from domain.events.player import (
     CredentialsChanged,
     ExclusionEnded,
     HoldLifted,
@@ -89,37 +112,9 @@ from domain.events.players import (
     VerificationChanged,
     WagerRecorded,
 )
-from domain.events.policies import (
-    ApprovalPolicyProposed,
-    ApprovalPolicyPublished,
-    ApprovalTerms,
-    ApprovalTier,
-    Rate,
-    RateProposalDiscarded,
-    RateSourceProposed,
-    RateSourceRevoked,
-    RateSourceTrusted,
-    RateTableApproved,
-    RateTableProposed,
-    RateTablePublished,
-)
-from domain.events.provider_traffic import (
-    NoticeNoted,
-    ResolutionProposed,
-    ReviewOpened,
-    TransactionFailed,
-    TransactionPending,
-    TransactionResolved,
-    TransactionSubmitted,
-    TransactionUnknown,
-)
-from domain.events.providers import (
-    ProviderPaused,
-    ProviderRegistered,
-    ProviderResumed,
-)
-from domain.events.read_models import ProjectionCutOver
-from domain.events.refunds import (
+from domain.events.provider import ProviderPaused, ProviderRegistered, ProviderResumed
+from domain.events.read_model import ProjectionCutOver
+from domain.events.refund import (
     RefundApprovalAwaited,
     RefundApproved,
     RefundCancelled,
@@ -128,15 +123,7 @@ from domain.events.refunds import (
     RefundReversed,
     RefundSucceeded,
 )
-from domain.events.reports import (
-    ReportDismissed,
-    ReportDrafted,
-    ReportedIndicator,
-    ReportedTransaction,
-    ReportFiled,
-    ReportRevised,
-)
-from domain.events.rulesets import (
+from domain.events.ruleset import (
     IndicatorTerms,
     RuleSetDiscarded,
     RuleSetDrafted,
@@ -144,7 +131,8 @@ from domain.events.rulesets import (
     RuleSetTerms,
     Threshold,
 )
-from domain.events.withdrawals import (
+from domain.events.webhook import DisputeNoticeReceived, NoticeUnmatched, ProviderNoticeReceived
+from domain.events.withdrawal import (
     WeighedHit,
     WithdrawalAmended,
     WithdrawalApprovalGiven,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.adjustment import (
+from domain.adjustment.decisions import (
     Adjustment,
     AdjustmentReason,
     approve_adjustment,

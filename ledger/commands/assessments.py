@@ -5,7 +5,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from domain.assessment import Assessment
+from domain.fraud.assessment import Assessment
 from ledger.commands.errors import NotAssessedYet
 from projections.fraud import queries
 

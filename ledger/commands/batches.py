@@ -14,8 +14,8 @@ from uuid import UUID
 from domain.errors import DomainError
 from domain.events import LedgerEvent
 from domain.money import InvalidMoney
-from domain.player import KeptDay, Player
-from domain.provider import Provider
+from domain.player.player import KeptDay, Player
+from domain.provider.provider import Provider
 from domain.transactions import Transaction
 from ledger.commands.adjustment import AdjustmentCommands
 from ledger.commands.conversion import ConversionCommands

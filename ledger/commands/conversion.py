@@ -6,9 +6,9 @@ from datetime import timedelta
 from threading import Semaphore
 from uuid import UUID
 
-from domain.commands import Command
-from domain.conversion import Conversion, accept_conversion, quote_conversion
-from domain.conversion_reports import resolve_conversion
+from domain.command import Command
+from domain.conversion.decisions import Conversion, accept_conversion, quote_conversion
+from domain.conversion.reports import resolve_conversion
 from domain.errors import Reason
 from domain.events import ConversionQuoted
 from domain.money import Money

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.commands import Command
-from domain.deposit import Deposit, DepositStatus, cancel_deposit, create_deposit
-from domain.deposit_concerns import review_concerns, with_excess
-from domain.deposit_reports import resolve_deposit
+from domain.command import Command
+from domain.deposit.concerns import review_concerns, with_excess
+from domain.deposit.decisions import Deposit, DepositStatus, cancel_deposit, create_deposit
+from domain.deposit.reports import resolve_deposit
 from domain.errors import Reason
 from domain.events import (
     DepositBlocked,
@@ -16,9 +16,9 @@ from domain.events import (
     Origin,
     TransactionResolved,
 )
-from domain.limits import deposit_ceilings, deposit_counts
 from domain.money import Money
-from domain.player import Player, evolve_player, register_instrument, register_player
+from domain.player.limits import deposit_ceilings, deposit_counts
+from domain.player.player import Player, evolve_player, register_instrument, register_player
 from ledger.commands.handling import Caller, Drafted, Handling, Written
 
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 from uuid import UUID
 
-from domain.adjustment import Adjustment
-from domain.assessment import Assessment
-from domain.conversion import (
+from domain.adjustment.decisions import Adjustment
+from domain.approval.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
+from domain.conversion.decisions import (
     Conversion,
     ConversionStatus,
     expire_conversion,
     submit_conversion,
     why_not_converted,
 )
+from domain.conversion.rates import Rounding, exchange
 from domain.counters import deposited_counter, wagered_counter
-from domain.deposit import Deposit, DepositStatus, submit_deposit, why_not_deposited
-from domain.dispute import (
+from domain.deposit.decisions import Deposit, DepositStatus, submit_deposit, why_not_deposited
+from domain.dispute.decisions import (
     Dispute,
     DisputeStatus,
     answer_acknowledged,
@@ -29,18 +30,17 @@ from domain.dispute import (
 )
 from domain.errors import InvalidTransition, RateMissing
 from domain.events import LedgerEvent, TransactionSubmitted
-from domain.legs import Leg, LegStatus, find_leg
+from domain.events.evidence import DisputeReport, Outcome
+from domain.fraud.assessment import Assessment
 from domain.money import Money
-from domain.outcomes import DisputeReport, Outcome
-from domain.player import Player
-from domain.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
-from domain.provider import provider_stream
-from domain.rates import Rounding, exchange
-from domain.refund import Refund, RefundStatus, submit_refund, why_not_refunded
+from domain.player.player import Player
+from domain.provider.provider import provider_stream
+from domain.refund.decisions import Refund, RefundStatus, submit_refund, why_not_refunded
 from domain.transactions import Transaction
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_decisions import retry_withdrawal, screen_withdrawal, submit_withdrawal
-from domain.withdrawal_sending import why_not_paid_out
+from domain.withdrawal.decisions import retry_withdrawal, screen_withdrawal, submit_withdrawal
+from domain.withdrawal.legs import Leg, LegStatus, find_leg
+from domain.withdrawal.sending import why_not_paid_out
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.errors import NoRates
 from ledger.commands.handling import Drafted, Handling
 from ledger.commands.rates import rates_in_force

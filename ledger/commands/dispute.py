@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain.dispute import Dispute, accept_dispute, submit_evidence
+from domain.dispute.decisions import Dispute, accept_dispute, submit_evidence
 from ledger.commands.handling import Caller, Drafted, Handling, Written
 
 

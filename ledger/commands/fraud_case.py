@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 from uuid import UUID, uuid5
 
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import InvalidTransition
 from domain.events import FraudCaseEvent, FraudCaseOpened, IndicatorHit, LedgerEvent
-from domain.fraud_case import CaseDecision, FraudCase, case_stream, fold_case
-from domain.fraud_case_decisions import (
+from domain.fraud.case import CaseDecision, FraudCase, case_stream, fold_case
+from domain.fraud.case_decisions import (
     agree_to_closing,
     assign_case,
     close_case,
@@ -19,7 +19,7 @@ from domain.fraud_case_decisions import (
     request_case_information,
     take_up_hit,
 )
-from domain.player import HoldKind, Player
+from domain.player.player import HoldKind, Player
 from ledger.commands.errors import CaseNotFound, PlayerNotFound
 from ledger.commands.handling import Caller, Handling, digest, project_player
 from ledger.commands.stream_handling import change_stream

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 from uuid import UUID
 
-from domain.commands import Command, repeated
+from domain.command import Command, repeated
+from domain.conversion.rates import RateTable, fold_rates, rates_stream
 from domain.events import (
     LedgerEvent,
     RatesEvent,
@@ -12,7 +13,7 @@ from domain.events import (
     ReportedTransaction,
     ReportEvent,
 )
-from domain.fraud_report import (
+from domain.fraud.report import (
     Report,
     dismiss_report,
     draft_report,
@@ -20,7 +21,6 @@ from domain.fraud_report import (
     fold_report,
     revise_report,
 )
-from domain.rates import RateTable, fold_rates, rates_stream
 from ledger.commands.errors import CaseNotFound, ReportNotFound
 from ledger.commands.fraud_case import project_case
 from ledger.commands.handling import Caller, Handling

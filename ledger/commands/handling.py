@@ -15,15 +15,15 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
-from domain.calendar import today_of
-from domain.commands import Command, repeated
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.command import Command, repeated
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.errors import DomainError
 from domain.events import LedgerEvent, PlayerEvent, PlayerRegistered
-from domain.player import Player, fold_player
-from domain.provider import Provider, fold_provider, provider_stream
-from domain.refund import Refund
+from domain.player.calendar import today_of
+from domain.player.player import Player, fold_player
+from domain.provider.provider import Provider, fold_provider, provider_stream
+from domain.refund.decisions import Refund
 from domain.transactions import (
     Transaction,
     accounts_of,

@@ -8,17 +8,16 @@ from typing import assert_never
 from uuid import UUID
 
 from domain import accounts
-from domain.adjustment import Adjustment
-from domain.attempts import parse_reference
-from domain.commands import Command
-from domain.conversion import Conversion, ConversionStatus
-from domain.conversion_reports import hear_conversion
+from domain.adjustment.decisions import Adjustment
+from domain.command import Command
+from domain.conversion.decisions import Conversion, ConversionStatus
+from domain.conversion.reports import hear_conversion
 from domain.counters import counted_on
-from domain.deposit import Deposit, DepositStatus
-from domain.deposit_concerns import with_excess
-from domain.deposit_reports import hear_deposit
-from domain.dispute import Dispute, dispute_stream
-from domain.dispute_reports import hear_dispute
+from domain.deposit.concerns import with_excess
+from domain.deposit.decisions import Deposit, DepositStatus
+from domain.deposit.reports import hear_deposit
+from domain.dispute.decisions import Dispute, dispute_stream
+from domain.dispute.reports import hear_dispute
 from domain.errors import InvalidTransition
 from domain.events import (
     DepositCompleted,
@@ -26,17 +25,18 @@ from domain.events import (
     NoticeUnmatched,
     ProviderNoticeReceived,
 )
-from domain.legs import leg_about
-from domain.limits import late_concerns, standing_concerns
-from domain.notice import evidence_of, notice_stream, report_of, set_aside
-from domain.outcomes import Evidence, Outcome, Source
-from domain.player import Player
-from domain.provider import Provider
-from domain.refund import Refund
-from domain.refund_reports import hear_refund
+from domain.events.evidence import Evidence, Outcome, Source
+from domain.player.limits import late_concerns, standing_concerns
+from domain.player.player import Player
+from domain.provider.attempt import parse_reference
+from domain.provider.provider import Provider
+from domain.provider.webhook import evidence_of, notice_stream, report_of, set_aside
+from domain.refund.decisions import Refund
+from domain.refund.reports import hear_refund
 from domain.transactions import Transaction
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_reports import hear_withdrawal
+from domain.withdrawal.legs import leg_about
+from domain.withdrawal.reports import hear_withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.deposit import first_use
 from ledger.commands.errors import TransactionNotFound
 from ledger.commands.handling import Drafted, Handling, Written

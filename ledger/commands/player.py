@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain.calendar import day_kept
-from domain.commands import Command, repeated
+from domain.command import Command, repeated
 from domain.counters import Window, limit_counter
 from domain.errors import NothingToChange
 from domain.events import LedgerEvent, WagerRecorded
-from domain.holds import lift_hold, place_hold
-from domain.instrument_checks import Credential, change_credential, check_holder
-from domain.limits import set_limit
 from domain.money import Money
-from domain.player import (
+from domain.player.calendar import day_kept
+from domain.player.holds import lift_hold, place_hold
+from domain.player.instruments import Credential, change_credential, check_holder
+from domain.player.limits import set_limit
+from domain.player.player import (
     HoldKind,
     Player,
     Stop,
@@ -23,7 +23,7 @@ from domain.player import (
     register_player,
     set_exclusion,
 )
-from domain.wagers import record_wager
+from domain.player.wagers import record_wager
 from ledger.commands.errors import PlayerNotFound
 from ledger.commands.handling import Caller, Handling, project_player
 from ledger.commands.holder_names import similarity_percent

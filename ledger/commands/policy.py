@@ -1,13 +1,13 @@
 """Commands about the approval policy."""
 
-from domain.events import ApprovalTerms, LedgerEvent
-from domain.policy import (
+from domain.approval.policy import (
     DEFAULT_POLICY,
     Policy,
     fold_policy,
     policy_stream,
     propose_or_publish_policy,
 )
+from domain.events import ApprovalTerms, LedgerEvent
 from ledger.commands.handling import Caller, Handling
 from ledger.commands.stream_handling import change_stream
 

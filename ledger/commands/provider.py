@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from domain.commands import Command
+from domain.command import Command
 from domain.events import LedgerEvent
-from domain.provider import (
+from domain.provider.provider import (
     Provider,
     fold_provider,
     provider_stream,

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from domain.commands import Command
-from domain.events import LedgerEvent, Rate
-from domain.rate_decisions import (
+from domain.command import Command
+from domain.conversion.rate_decisions import (
     approve_rates,
     discard_rates,
     propose_rates,
     revoke_source,
     trust_source,
 )
-from domain.rates import (
+from domain.conversion.rates import (
     NO_RATES,
     ExchangeRates,
     RateProposal,
@@ -20,6 +19,7 @@ from domain.rates import (
     fold_rates,
     rates_stream,
 )
+from domain.events import LedgerEvent, Rate
 from ledger.commands.errors import NoRates, RateProposalNotFound
 from ledger.commands.handling import Caller, Handling
 from ledger.commands.stream_handling import change_stream

@@ -7,8 +7,14 @@ from uuid import UUID
 from domain.errors import Reason
 from domain.events import LedgerEvent
 from domain.money import Money
-from domain.refund import Refund, approve_refund, cancel_refund, reject_refund, request_refund
-from domain.refund_reports import resolve_refund
+from domain.refund.decisions import (
+    Refund,
+    approve_refund,
+    cancel_refund,
+    reject_refund,
+    request_refund,
+)
+from domain.refund.reports import resolve_refund
 from ledger.commands.handling import Caller, Drafted, Handling, Written, command_id
 
 REQUIRED = (("finance",),)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from domain.commands import Command
+from domain.command import Command
 from domain.events import LedgerEvent, RuleSetTerms
-from domain.ruleset import (
+from domain.fraud.ruleset import (
     NO_RULESETS,
     RuleSets,
     RuleSetVersion,

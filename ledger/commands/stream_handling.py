@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from domain.commands import Command
+from domain.approval.policy import Policy
+from domain.command import Command
+from domain.conversion.rates import ExchangeRates
 from domain.events import LedgerEvent
-from domain.fraud_case import FraudCase
-from domain.fraud_report import Report
-from domain.player import Player
-from domain.policy import Policy
-from domain.provider import Provider
-from domain.rates import ExchangeRates
-from domain.ruleset import RuleSets
+from domain.fraud.case import FraudCase
+from domain.fraud.report import Report
+from domain.fraud.ruleset import RuleSets
+from domain.player.player import Player
+from domain.provider.provider import Provider
 from ledger.commands.errors import TooContended, VersionChanged
 from ledger.commands.handling import DECISIONS_MAX, Handling
 from ledger.eventstore.errors import VersionConflict

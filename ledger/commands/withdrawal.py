@@ -4,16 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.closed_loop import plan_legs
-from domain.commands import Command
+from domain.command import Command
 from domain.counters import instrument_counter
 from domain.errors import Reason
 from domain.events import LedgerEvent, Origin
-from domain.jurisdictions import jurisdiction_of
 from domain.money import Money
-from domain.player import Player
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_decisions import (
+from domain.player.jurisdictions import jurisdiction_of
+from domain.player.player import Player
+from domain.withdrawal.closed_loop import plan_legs
+from domain.withdrawal.decisions import (
     amend_withdrawal,
     approve_withdrawal,
     cancel_withdrawal,
@@ -26,7 +25,8 @@ from domain.withdrawal_decisions import (
     retry_withdrawal,
     score_withdrawal,
 )
-from domain.withdrawal_reports import resolve_withdrawal
+from domain.withdrawal.reports import resolve_withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.handling import Caller, Drafted, Handling, Written
 
 NotedDecision = Callable[..., LedgerEvent | Sequence[LedgerEvent] | None]

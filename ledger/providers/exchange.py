@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpcore2
 from httpcore2 import SOCKET_OPTION
 
-from domain.outcomes import Outcome
+from domain.events.evidence import Outcome
 
 CONNECTIONS_MAX: Final = 32
 BODY_BYTES_MAX: Final = 64 * 1024

@@ -11,8 +11,8 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Protocol
 
+from domain.events.evidence import DeclineCode, DisputeNews, DisputeStage, Outcome
 from domain.money import Money
-from domain.outcomes import DeclineCode, DisputeNews, DisputeStage, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

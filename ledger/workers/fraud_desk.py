@@ -22,14 +22,14 @@ from eventsourcing import persistence
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from domain.assessment import INDICATORS_ACTOR, SCORE_MAX, Known, Severity
-from domain.commands import repeated
+from domain.command import repeated
 from domain.errors import InvalidTransition, NothingToChange
 from domain.events import IndicatorHit, RuleSetTerms
-from domain.indicators.catalogue import BY_CODE
-from domain.indicators.declaring import Effect, Subject
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_decisions import score_withdrawal
+from domain.fraud.assessment import INDICATORS_ACTOR, SCORE_MAX, Known, Severity
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.declaring import Effect, Subject
+from domain.withdrawal.decisions import score_withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.errors import TooContended
 from ledger.commands.fraud_case import FraudCaseCommands
 from ledger.commands.handling import Caller, Drafted, Handling

@@ -23,7 +23,7 @@ from eventsourcing import persistence
 from psycopg_pool import ConnectionPool
 
 from domain.errors import InvalidTransition
-from domain.outcomes import Outcome, Source
+from domain.events.evidence import Outcome, Source
 from ledger.commands.dispatch import Attempt, Dispatch
 from ledger.commands.errors import NotAssessedYet, TooContended, TransactionNotFound
 from ledger.commands.inbox import Inbox, evidence_from

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import msgspec
 
-from domain.assessment import RANK, Severity
 from domain.events import Strength, WeighedHit
-from domain.indicators.catalogue import BY_CODE
-from domain.indicators.declaring import Indicator
-from domain.strength import Covered, covering, is_covered
+from domain.fraud.assessment import RANK, Severity
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.declaring import Indicator
+from domain.fraud.strength import Covered, covering, is_covered
 from projections.fraud.rules import LIVE, OFF, Rule, Rules
 from projections.fraud.signals import AnySignal, Cleared, instant
 from projections.fraud.states import STATES, Active, AnyState
@@ -49,7 +49,7 @@ class Hit(Row, frozen=True):
     amount_minor: int
     """In EUR: the money that it is about; 0 where it is about none, or the value says."""
     cause: str
-    """What it is true of, where another is not the same; see `domain/strength.py`."""
+    """What it is true of, where another is not the same; see `domain/fraud/strength.py`."""
     since: datetime
     """Where the window began, that instant included."""
     inputs: Mapping[str, Any]

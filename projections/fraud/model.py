@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from domain.assessment import Assessment, Severity, assess
 from domain.events import (
     EVENT_TYPES,
     FraudCaseHitAdded,
@@ -17,7 +16,8 @@ from domain.events import (
     WithdrawalAmended,
     WithdrawalRequested,
 )
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from domain.fraud.assessment import Assessment, Severity, assess
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.rules import LIVE, Rules

@@ -4,7 +4,7 @@ from typing import assert_never
 
 import msgspec
 
-from domain.player import Verification
+from domain.player.player import Verification
 from projections.fraud.signals import (
     AnySignal,
     Attempted,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from domain.events import IndicatorTerms, RuleSetTerms
-from domain.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.catalogue import BY_CODE
 from domain.money import exponent
 
 LIVE: Final = "live"

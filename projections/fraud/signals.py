@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from domain.strength import Covered
+from domain.fraud.strength import Covered
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from domain.strength import Covered
+from domain.fraud.strength import Covered
 from projections.fraud.windows import NOTHING, Entries
 from projections.read_model import Kept
 
@@ -43,12 +43,12 @@ class Active(msgspec.Struct, frozen=True, array_like=True):
     """Which part of the subject it is about, where one part's hit must not hide another's."""
     unit: str = ""
     value: int = 0
-    """How strong it is, by value and money; see `domain/strength.py`."""
+    """How strong it is, by value and money; see `domain/fraud/strength.py`."""
     amount_minor: int = 0
     covered: Covered = ()
     """How strong the false alarms were that it, or the hits that it took the place of, ended as."""
     cause: str = ""
-    """What it was true of; see `domain/strength.py`."""
+    """What it was true of; see `domain/fraud/strength.py`."""
 
 
 class State(Kept, frozen=True, array_like=True):

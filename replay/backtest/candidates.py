@@ -17,9 +17,9 @@ from domain.events import (
     RuleSetTerms,
     Threshold,
 )
-from domain.indicators.catalogue import BY_CODE
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS, ruleset_stream
-from domain.ruleset_checks import checked_terms
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS, ruleset_stream
+from domain.fraud.ruleset_checks import checked_terms
 from replay.archive.fold import columns_of, decoded, topics_of
 from replay.archive.layout import Manifest, bucket_of
 from replay.backtest.judging import Candidate, InForce

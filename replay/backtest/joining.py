@@ -8,9 +8,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from domain.assessment import Assessment, assess
+from domain.approval.policy import DEFAULT_TERMS
 from domain.events import WeighedHit
-from domain.policy import DEFAULT_TERMS
+from domain.fraud.assessment import Assessment, assess
 from projections.fraud.model import AssessmentRow
 from projections.fraud.signals import instant
 from replay.backtest.blocks import items

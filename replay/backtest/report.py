@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.assessment import Assessment
+from domain.fraud.assessment import Assessment
 from projections.fraud.rules import Rules
 from projections.fraud.signals import instant
 from replay.backtest.payouts import Payout

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import median_low
 from typing import Final
 
-from domain.assessment import Path
+from domain.fraud.assessment import Path
 from projections.fraud.windows import DAY_US
 from replay.backtest.payouts import Payout
 

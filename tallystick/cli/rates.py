@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from domain.approval.policy import Policy
+from domain.conversion.rate_decisions import beyond
+from domain.conversion.rates import ExchangeRates, RateProposal, RateTable, decimal_text
 from domain.errors import DomainError, NothingToChange
 from domain.events import ApprovalTerms
 from domain.money import InvalidMoney
-from domain.policy import Policy
-from domain.rate_decisions import beyond
-from domain.rates import ExchangeRates, RateProposal, RateTable, decimal_text
 from ledger.access.api_keys import Keys, UnknownKey
 from ledger.commands.errors import NoRates
 from ledger.commands.handling import Caller, Handling

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Final, cast, get_args
 
 from domain import events
-from domain.adjustment import Adjustment
-from domain.conversion import Conversion, ConversionStatus
-from domain.deposit import Deposit, DepositStatus
-from domain.dispute import Dispute, DisputeStatus
-from domain.legs import LegStatus
-from domain.refund import Refund, RefundStatus
+from domain.adjustment.decisions import Adjustment
+from domain.conversion.decisions import Conversion, ConversionStatus
+from domain.deposit.decisions import Deposit, DepositStatus
+from domain.dispute.decisions import Dispute, DisputeStatus
+from domain.refund.decisions import Refund, RefundStatus
 from domain.transactions import Transaction
-from domain.withdrawal import Withdrawal, WithdrawalStatus
+from domain.withdrawal.legs import LegStatus
+from domain.withdrawal.state import Withdrawal, WithdrawalStatus
 from tallystick.reference.arrows import MACHINES, Arrow, grouped, leg_arrows, whole_arrows
 from tallystick.reference.markdown import codes, table
 

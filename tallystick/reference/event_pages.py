@@ -9,17 +9,17 @@ from enum import StrEnum
 from typing import Any, cast, get_args, get_type_hints
 from uuid import UUID
 
-from domain import accounts, counters, events, money, outcomes
+from domain import accounts, counters, events, money
 from domain.errors import Reason
-from domain.events import LedgerEvent, Move
-from domain.legs import LegStatus
+from domain.events import LedgerEvent, Move, evidence
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
+from domain.player.wagers import record_wager
 from domain.postings import postings
 from domain.transactions import Transaction
-from domain.wagers import record_wager
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_status import status_of
+from domain.withdrawal.legs import LegStatus
+from domain.withdrawal.state import Withdrawal
+from domain.withdrawal.status import status_of
 from tallystick.reference.arrows import (
     SAMPLE_ID,
     Arrow,
@@ -210,12 +210,12 @@ def _course(subject: str, event: str, found: Iterable[Arrow]) -> str:
 def value_types() -> str:
     """The types that fields are made of, and the values that the enumerations have."""
     structures: list[type] = [
-        *(money.Money, Move, events.Count, events.PlannedLeg, Evidence, outcomes.DisputeReport),
+        *(money.Money, Move, events.Count, events.PlannedLeg, Evidence, evidence.DisputeReport),
         *(events.ApprovalTerms, events.ApprovalTier, events.Rate),
     ]
     enumerations: list[type[StrEnum]] = [
-        *(Outcome, DeclineCode, Source, outcomes.Disposition, outcomes.ReviewReason, Reason),
-        *(outcomes.Standing, outcomes.DisputeStage, outcomes.DisputeNews),
+        *(Outcome, DeclineCode, Source, evidence.Disposition, evidence.ReviewReason, Reason),
+        *(evidence.Standing, evidence.DisputeStage, evidence.DisputeNews),
     ]
     parts = []
     for cls in [*structures, *enumerations]:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from domain.assessment import SCORE_MAX, Severity
-from domain.indicators.catalogue import INDICATORS
-from domain.indicators.declaring import (
+from domain.fraud.assessment import SCORE_MAX, Severity
+from domain.fraud.indicators.catalogue import INDICATORS
+from domain.fraud.indicators.declaring import (
     DAY_SECONDS,
     HOUR_SECONDS,
     Effect,
@@ -15,8 +15,8 @@ from domain.indicators.declaring import (
     Subject,
     Unit,
 )
+from domain.fraud.ruleset import DEFAULT_TERMS
 from domain.money import format_minor
-from domain.ruleset import DEFAULT_TERMS
 from projections.fraud.judging import Hit
 from tallystick.reference.indicator_samples import sample_hits
 from tallystick.reference.markdown import table

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from domain import events
-from domain.adjustment import Adjustment
-from domain.conversion import Conversion
-from domain.deposit import Deposit
-from domain.dispute import Dispute
-from domain.refund import Refund
-from domain.withdrawal import Withdrawal
+from domain.adjustment.decisions import Adjustment
+from domain.conversion.decisions import Conversion
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
+from domain.refund.decisions import Refund
+from domain.withdrawal.state import Withdrawal
 from tallystick.reference.api_page import operations_table, problems_table, shared_problems_table
 from tallystick.reference.diagrams import diagram, event_map, leg_diagram, status_table
 from tallystick.reference.event_pages import (

@@ -18,7 +18,7 @@ from eventsourcing import persistence
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from api.fraud.documents.goaml import ReportingEntity
-from domain.commands import Command
+from domain.command import Command
 from ledger.access.api_keys import Keys
 from ledger.access.keyring import provider_secrets
 from ledger.checkpoints import signing

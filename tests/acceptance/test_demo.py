@@ -14,12 +14,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from domain.adjustment import AdjustmentStatus
-from domain.conversion import ConversionStatus
-from domain.deposit import DepositStatus
-from domain.dispute import DisputeStatus
-from domain.refund import RefundStatus
-from domain.withdrawal import WithdrawalStatus
+from domain.adjustment.decisions import AdjustmentStatus
+from domain.conversion.decisions import ConversionStatus
+from domain.deposit.decisions import DepositStatus
+from domain.dispute.decisions import DisputeStatus
+from domain.refund.decisions import RefundStatus
+from domain.withdrawal.state import WithdrawalStatus
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from tallystick.play.demo.plan import PlannedAdjustment, PlannedDeposit, PlannedWithdrawal, plan_day

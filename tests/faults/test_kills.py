@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from domain.attempts import parse_reference
+from domain.provider.attempt import parse_reference
 from ledger.access import api_keys
 from ledger.access.keyring import provider_secrets
 from ledger.eventstore import database

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.attempts import reference
-from domain.commands import Command
+from domain.command import Command
+from domain.provider.attempt import reference
 from ledger.commands.conversion import PROVIDER_QUOTE_TIMEOUT_SECONDS
 from ledger.commands.dispatch import Dispatch
 from ledger.eventstore import database

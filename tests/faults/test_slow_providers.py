@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
+from domain.events.evidence import Outcome
 from domain.money import Money
-from domain.outcomes import Outcome
 from ledger.providers.protocol import (
     ConversionSubmission,
     DisputeAnswer,

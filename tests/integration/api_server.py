@@ -20,10 +20,10 @@ from standardwebhooks.webhooks import Webhook
 
 from api.app import create_app
 from api.services import Services
-from domain.attempts import reference
-from domain.dispute import dispute_stream
+from domain.dispute.decisions import dispute_stream
 from domain.events import Rate
-from domain.player import Verification
+from domain.player.player import Verification
+from domain.provider.attempt import reference
 from ledger.access.api_keys import StaffRole, create_key
 from ledger.access.keyring import ProviderSecrets, provider_secrets
 from ledger.commands.assessments import StoredAssessments

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import psycopg
 
 from domain.events import IndicatorHit, ReportedTransaction
-from domain.fraud_case import CaseDecision
+from domain.fraud.case import CaseDecision
+from domain.fraud.ruleset import DEFAULT_TERMS
 from domain.money import Money
-from domain.ruleset import DEFAULT_TERMS
-from domain.withdrawal import Withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.fraud_case import FraudCaseCommands
 from ledger.commands.fraud_report import FraudReportCommands
 from ledger.commands.handling import Caller

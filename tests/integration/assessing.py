@@ -5,8 +5,8 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from api.services import Services
-from domain.assessment import Assessment
-from domain.ruleset import DEFAULT_TERMS
+from domain.fraud.assessment import Assessment
+from domain.fraud.ruleset import DEFAULT_TERMS
 from ledger.commands.assessments import StoredAssessments
 from ledger.commands.dispatch import Dispatch
 from ledger.commands.errors import NotAssessedYet

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from domain.assessment import Assessment, assess
+from domain.approval.policy import DEFAULT_TERMS as POLICY
+from domain.approval.policy import policy_stream
 from domain.events import (
     ApprovalPolicyPublished,
     ApprovalTerms,
@@ -18,11 +19,10 @@ from domain.events import (
     WithdrawalAmended,
     WithdrawalRequested,
 )
-from domain.fraud_case import case_stream, strength_of
+from domain.fraud.assessment import Assessment, assess
+from domain.fraud.case import case_stream, strength_of
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS, ruleset_stream
 from domain.money import Money
-from domain.policy import DEFAULT_TERMS as POLICY
-from domain.policy import policy_stream
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS, ruleset_stream
 from ledger.eventstore.codec import decode
 from ledger.eventstore.ledger import Drafting
 from ledger.settings import Settings

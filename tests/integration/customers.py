@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from domain.attempts import reference
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
-from domain.player import Verification
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
+from domain.player.player import Verification
+from domain.provider.attempt import reference
 from ledger.commands.handling import Caller
 from tests.integration.api_server import Api
 

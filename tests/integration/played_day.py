@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
+from domain.approval.policy import DEFAULT_TERMS
 from domain.counters import Window
-from domain.policy import DEFAULT_TERMS
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings

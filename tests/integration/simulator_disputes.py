@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from domain.outcomes import DisputeNews, DisputeStage, Outcome
+from domain.events.evidence import DisputeNews, DisputeStage, Outcome
 from ledger.providers.protocol import Answer, DisputeAnswer, DisputeNotice
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.dispute_plan import DisputePlan, News, Response

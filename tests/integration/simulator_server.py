@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
 
+from domain.events.evidence import Outcome
 from domain.money import Money
-from domain.outcomes import Outcome
 from ledger.providers.protocol import (
     Answer,
     DisputeNotice,

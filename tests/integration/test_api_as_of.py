@@ -13,13 +13,13 @@ import psycopg
 import pytest
 
 from domain.accounts import available
-from domain.attempts import reference
+from domain.approval.policy import DEFAULT_TERMS
 from domain.counters import Window
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.events import ApprovalTier, Rate
 from domain.money import Money
-from domain.policy import DEFAULT_TERMS
+from domain.provider.attempt import reference
 from ledger.access.api_keys import StaffRole, create_key
 from ledger.commands.deposit import CreateDeposit
 from ledger.eventstore import database

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.outcomes import Outcome
+from domain.events.evidence import Outcome
 from ledger.settings import Settings
 from tests.integration.api_server import Api, dispute_notice_body, running_api
 

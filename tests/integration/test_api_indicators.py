@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from domain.indicators.catalogue import INDICATORS
+from domain.fraud.indicators.catalogue import INDICATORS
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings

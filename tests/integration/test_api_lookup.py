@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.attempts import reference
+from domain.provider.attempt import reference
 from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain import accounts
-from domain.notice import notice_stream
+from domain.provider.webhook import notice_stream
 from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 

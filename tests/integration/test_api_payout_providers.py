@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.attempts import reference
-from domain.commands import Command
+from domain.command import Command
+from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, Source
+from domain.provider.attempt import reference
 from ledger.settings import Settings
 from tests.integration.api_server import Api, notice_body, running_api
 

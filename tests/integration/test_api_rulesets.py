@@ -7,8 +7,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from domain.indicators.catalogue import INDICATORS
-from domain.ruleset import DEFAULT_NAME
+from domain.fraud.indicators.catalogue import INDICATORS
+from domain.fraud.ruleset import DEFAULT_NAME
 from ledger.settings import Settings
 from tests.integration.api_server import Api, said
 from tests.integration.fraud_api import code, fraud_api

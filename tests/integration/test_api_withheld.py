@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from api.roles import ROLES, May
-from domain.indicators.catalogue import BY_CODE
-from domain.player import HoldKind
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.player.player import HoldKind
 from ledger.commands.handling import Caller
 from ledger.eventstore import database
 from ledger.eventstore.database import Role

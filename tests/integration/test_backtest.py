@@ -14,7 +14,7 @@ from click.testing import Result
 from psycopg.rows import args_row
 from typer.testing import CliRunner
 
-from domain.ruleset import DEFAULT_NAME
+from domain.fraud.ruleset import DEFAULT_NAME
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings

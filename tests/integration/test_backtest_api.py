@@ -12,7 +12,7 @@ import httpx2
 import psycopg
 import pytest
 
-from domain.ruleset import DEFAULT_TERMS
+from domain.fraud.ruleset import DEFAULT_TERMS
 from ledger.access.api_keys import StaffRole, create_key
 from ledger.commands.handling import Caller
 from ledger.eventstore import database

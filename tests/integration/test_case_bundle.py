@@ -22,8 +22,8 @@ from zipfile import ZipFile
 import psycopg
 import pytest
 
-from domain.adjustment import AdjustmentReason
-from domain.deposit import Deposit
+from domain.adjustment.decisions import AdjustmentReason
+from domain.deposit.decisions import Deposit
 from domain.events import Move
 from domain.money import Money
 from ledger.checkpoints.note import Signer

@@ -12,7 +12,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from domain.events import IndicatorHit
-from domain.fraud_case import CaseDecision, FraudCase
+from domain.fraud.case import CaseDecision, FraudCase
 from ledger.commands.fraud_case import FraudCaseCommands
 from ledger.commands.fraud_report import FraudReportCommands
 from ledger.commands.handling import Caller, Handling

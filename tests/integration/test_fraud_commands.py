@@ -32,11 +32,11 @@ from domain.events import (
     Rate,
     ReportedTransaction,
 )
-from domain.fraud_case import CaseDecision, CaseStatus, FraudCase, case_stream
-from domain.fraud_report import ReportStatus
+from domain.fraud.case import CaseDecision, CaseStatus, FraudCase, case_stream
+from domain.fraud.report import ReportStatus
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS, NO_RULESETS, RuleSetStatus
 from domain.money import Money
-from domain.player import HoldKind, Verification
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS, NO_RULESETS, RuleSetStatus
+from domain.player.player import HoldKind, Verification
 from ledger.commands.errors import (
     CaseNotFound,
     PlayerNotFound,

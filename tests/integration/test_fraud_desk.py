@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from api.services import Services
-from domain.assessment import INDICATORS_ACTOR
-from domain.attempts import reference
-from domain.fraud_case import case_stream
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
+from domain.fraud.assessment import INDICATORS_ACTOR
+from domain.fraud.case import case_stream
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
-from domain.player import Verification
+from domain.player.player import Verification
+from domain.provider.attempt import reference
 from ledger.commands.deposit import CreateDeposit
 from ledger.commands.dispatch import Dispatch
 from ledger.commands.fraud_case import FraudCaseCommands

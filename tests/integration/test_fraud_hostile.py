@@ -14,15 +14,15 @@ import pytest
 
 from api.free_text import LINE_CHARS_MAX, check_line
 from domain import events as e
+from domain.conversion.rates import RATE_TERM_MAX
 from domain.counters import instrument_counter, limit_counters
 from domain.events import EVENT_TYPES, LedgerEvent, RuleSetTerms
-from domain.indicators.catalogue import INDICATORS
+from domain.events.evidence import DisputeNews, DisputeReport, DisputeStage, Source
+from domain.fraud.indicators.catalogue import INDICATORS
+from domain.fraud.ruleset import DEFAULT_TERMS
+from domain.fraud.ruleset_checks import RISING, checked_terms
 from domain.money import AMOUNT_MINOR_MAX, Money
-from domain.outcomes import DisputeNews, DisputeReport, DisputeStage, Source
-from domain.rates import RATE_TERM_MAX
 from domain.replacing import replace
-from domain.ruleset import DEFAULT_TERMS
-from domain.ruleset_checks import RISING, checked_terms
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings

@@ -23,7 +23,7 @@ from domain.events import (
     NoticeUnmatched,
     ProviderNoticeReceived,
 )
-from domain.outcomes import Outcome
+from domain.events.evidence import Outcome
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.ledger import Ledger

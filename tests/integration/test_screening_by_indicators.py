@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from api.services import Services
-from domain.attempts import reference
+from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome, Source
-from domain.player import Verification
+from domain.player.player import Verification
+from domain.provider.attempt import reference
 from ledger.commands.deposit import CreateDeposit
 from ledger.commands.dispatch import Dispatch
 from ledger.commands.errors import NotAssessedYet

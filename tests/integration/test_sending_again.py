@@ -12,10 +12,10 @@ from contextlib import ExitStack
 import pytest
 from structlog.testing import capture_logs
 
-from domain.approvals import Change
+from domain.approval.snapshot import Change
 from domain.errors import Reason
-from domain.outcomes import Outcome
-from domain.withdrawal import Withdrawal
+from domain.events.evidence import Outcome
+from domain.withdrawal.state import Withdrawal
 from ledger.eventstore import database
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.outcomes import Outcome
+from domain.events.evidence import Outcome
 from ledger.providers.simulator.adapter import SimulatorProvider
 from tests.integration.simulator_server import (
     SECRET,

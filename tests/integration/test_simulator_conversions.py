@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
+from domain.events.evidence import Outcome
 from domain.money import Money
-from domain.outcomes import Outcome
 from ledger.providers.protocol import (
     Answer,
     ConversionSubmission,

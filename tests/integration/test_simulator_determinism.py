@@ -4,8 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from domain.events.evidence import DisputeStage, Outcome
 from domain.money import Money
-from domain.outcomes import DisputeStage, Outcome
 from ledger.providers.protocol import Answer, ConversionSubmission, DisputeAnswer, QuoteRequest
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.dispute_plan import Response

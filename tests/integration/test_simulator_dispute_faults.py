@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from domain.outcomes import DisputeNews
+from domain.events.evidence import DisputeNews
 from ledger.providers.protocol import DisputeNotice
 from tallystick.play.simulator.profiles import DisputeProfile
 from tests.integration.simulator_disputes import (

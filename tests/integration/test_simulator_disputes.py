@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.events.evidence import DisputeNews, DisputeStage, Outcome
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage, Outcome
 from ledger.providers.protocol import Answer, DisputeAnswer
 from ledger.providers.simulator.adapter import SimulatorProvider
 from ledger.providers.simulator.wire import Kind

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from domain.outcomes import Outcome
+from domain.events.evidence import Outcome
 from ledger.providers.protocol import DisputeNotice, ProviderNotice
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.faults import AnswerFault

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from domain import accounts
-from domain.attempts import reference
+from domain.provider.attempt import reference
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.providers.simulator.adapter import SimulatorProvider

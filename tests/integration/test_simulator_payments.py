@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from domain.events.evidence import DeclineCode, Outcome
 from domain.money import Money
-from domain.outcomes import DeclineCode, Outcome
 from ledger.providers.simulator.adapter import SimulatorProvider
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.plan import plan

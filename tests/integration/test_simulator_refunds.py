@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from domain.events.evidence import DeclineCode, Outcome
 from domain.money import Money
-from domain.outcomes import DeclineCode, Outcome
 from ledger.providers.protocol import Answer
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.faults import AnswerFault

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from domain.events.evidence import DeclineCode, DisputeNews, DisputeStage, Outcome
 from domain.money import AMOUNT_MINOR_MAX, Money
-from domain.outcomes import DeclineCode, DisputeNews, DisputeStage, Outcome
 from ledger.providers.protocol import Answer, DisputeNotice, InvalidNotice, ProviderNotice
 from ledger.providers.simulator.adapter import SimulatorProvider
 from tests.integration.simulator_server import (

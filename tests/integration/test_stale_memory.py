@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.attempts import reference
-from domain.deposit import Deposit
-from domain.dispute import Dispute, DisputeStatus, dispute_stream
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute, DisputeStatus, dispute_stream
 from domain.errors import Reason
+from domain.events.evidence import DisputeNews, DisputeStage, Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage, Evidence, Outcome, Source
-from domain.refund import RefundStatus
-from domain.withdrawal import Withdrawal
+from domain.provider.attempt import reference
+from domain.refund.decisions import RefundStatus
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.deposit import CreateDeposit
 from ledger.commands.refund import RequestRefund
 from ledger.commands.withdrawal import RequestWithdrawal

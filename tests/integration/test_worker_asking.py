@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from domain.outcomes import Evidence, Outcome, Source
+from domain.events.evidence import Evidence, Outcome, Source
 from ledger.commands.dispatch import Dispatch
 from ledger.commands.inbox import Inbox
 from ledger.eventstore import database as stored

@@ -12,11 +12,18 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from domain.assessment import INDICATORS_ACTOR
-from domain.attempts import reference
+from domain.events.evidence import (
+    DeclineCode,
+    DisputeNews,
+    DisputeStage,
+    Evidence,
+    Outcome,
+    Source,
+)
+from domain.fraud.assessment import INDICATORS_ACTOR
 from domain.money import Money
-from domain.outcomes import DeclineCode, DisputeNews, DisputeStage, Evidence, Outcome, Source
-from domain.player import HoldKind, Verification
+from domain.player.player import HoldKind, Verification
+from domain.provider.attempt import reference
 from ledger.commands.conversion import QuoteConversion
 from ledger.commands.deposit import CreateDeposit
 from ledger.commands.handling import Caller

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from domain.assessment import Assessment
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import NothingToChange
 from domain.events import Rate
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from domain.fraud.assessment import Assessment
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from domain.transactions import Transaction, evolve_transaction
 from ledger.commands.adjustment import AdjustmentCommands
 from ledger.commands.conversion import ConversionCommands

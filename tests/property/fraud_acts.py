@@ -9,9 +9,9 @@ from typing import Final
 from uuid import UUID
 
 from domain import events as e
-from domain.indicators.catalogue import INDICATORS
+from domain.events.evidence import DisputeNews, DisputeReport, DisputeStage, Source
+from domain.fraud.indicators.catalogue import INDICATORS
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeReport, DisputeStage, Source
 from tests.property.fraud_acts_paying import (
     amends,
     asks_for_payout,

@@ -10,8 +10,8 @@ from math import ceil
 
 from domain import events as e
 from domain.counters import uncounted
-from domain.legs import net_counts
 from domain.money import Money
+from domain.withdrawal.legs import net_counts
 from tests.property.fraud_world import (
     CURRENCIES,
     DAY,

@@ -4,11 +4,11 @@ from random import Random
 from typing import Final
 
 from domain.events import IndicatorTerms, Rate, RuleSetTerms, Threshold
-from domain.indicators.catalogue import INDICATORS
-from domain.indicators.declaring import Indicator, Parameter, Unit
+from domain.fraud.indicators.catalogue import INDICATORS
+from domain.fraud.indicators.declaring import Indicator, Parameter, Unit
+from domain.fraud.ruleset import DEFAULT_TERMS
+from domain.fraud.ruleset_checks import RISING
 from domain.replacing import replace
-from domain.ruleset import DEFAULT_TERMS
-from domain.ruleset_checks import RISING
 
 MODES: Final = ("live",) * 9 + ("shadow", "shadow", "off")
 USUAL: Final = {

@@ -14,11 +14,11 @@ from uuid import UUID
 from domain import events as e
 from domain.counters import instrument_counter, limit_counters, uncounted
 from domain.events import LedgerEvent
-from domain.indicators.catalogue import BY_CODE
-from domain.indicators.declaring import Unit
+from domain.events.evidence import Evidence, Outcome, Source
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.declaring import Unit
+from domain.fraud.ruleset import DEFAULT_TERMS
 from domain.money import Money, exponent
-from domain.outcomes import Evidence, Outcome, Source
-from domain.ruleset import DEFAULT_TERMS
 
 T = TypeVar("T")
 

@@ -13,20 +13,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-from domain.conversion import Conversion
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.conversion.decisions import Conversion
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.errors import DomainError
+from domain.events.evidence import DeclineCode, DisputeNews, Evidence, Outcome, Source
 from domain.money import InvalidMoney, Money
-from domain.outcomes import (
-    DeclineCode,
-    DisputeNews,
-    Evidence,
-    Outcome,
-    Source,
-)
-from domain.refund import Refund
-from domain.withdrawal import Withdrawal
+from domain.refund.decisions import Refund
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.errors import TooContended
 from ledger.commands.handling import Written
 from ledger.eventstore.ledger import Ledger

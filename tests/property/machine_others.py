@@ -8,16 +8,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from domain.adjustment import AdjustmentReason
-from domain.dispute import Dispute
+from domain.adjustment.decisions import AdjustmentReason
+from domain.dispute.decisions import Dispute
 from domain.events import Move
+from domain.events.evidence import DisputeNews, DisputeStage, Outcome, Source
 from domain.money import Money
-from domain.outcomes import (
-    DisputeNews,
-    DisputeStage,
-    Outcome,
-    Source,
-)
 from ledger.commands.adjustment import RequestAdjustment
 from ledger.commands.conversion import QuoteConversion
 from ledger.providers.protocol import DisputeNotice

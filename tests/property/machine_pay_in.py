@@ -10,12 +10,9 @@ from hypothesis.stateful import (
 )
 
 from domain.counters import Window
+from domain.events.evidence import Outcome, Source
 from domain.money import Money
-from domain.outcomes import (
-    Outcome,
-    Source,
-)
-from domain.player import HoldKind, Verification
+from domain.player.player import HoldKind, Verification
 from ledger.commands.deposit import CreateDeposit
 from tests.property.backroom import Handlers, by
 from tests.property.machine_core import (

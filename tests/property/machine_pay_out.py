@@ -8,11 +8,8 @@ from hypothesis.stateful import (
 )
 
 from domain.errors import RefundExceedsCapture
+from domain.events.evidence import Outcome, Source
 from domain.money import Money
-from domain.outcomes import (
-    Outcome,
-    Source,
-)
 from ledger.commands.handling import Written
 from ledger.commands.refund import RequestRefund
 from ledger.commands.withdrawal import RequestWithdrawal

@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.attempts import reference
-from domain.conversion import Conversion
-from domain.dispute import Dispute
+from domain.conversion.decisions import Conversion
+from domain.dispute.decisions import Dispute
+from domain.events.evidence import Outcome, Source
 from domain.money import Money
-from domain.outcomes import Outcome, Source
-from domain.withdrawal import Withdrawal
+from domain.provider.attempt import reference
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.dispatch import Attempt
 from ledger.commands.inbox import evidence_from
 from ledger.providers.protocol import (

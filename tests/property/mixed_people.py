@@ -5,15 +5,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.adjustment import AdjustmentReason
-from domain.attempts import reference
+from domain.adjustment.decisions import AdjustmentReason
 from domain.counters import Window
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.events import Move
 from domain.money import Money
-from domain.player import HoldKind, Verification
-from domain.withdrawal import Withdrawal
+from domain.player.player import HoldKind, Verification
+from domain.provider.attempt import reference
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.adjustment import RequestAdjustment
 from ledger.commands.conversion import QuoteConversion
 from ledger.commands.deposit import CreateDeposit

@@ -16,9 +16,9 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from domain import events as e
-from domain.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from domain.money import Money
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from tests.property.naive_fraud_past import (
     Fact,
     asks_for_payout,

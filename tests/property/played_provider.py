@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from domain.events.evidence import DisputeNews, DisputeStage, Outcome
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage, Outcome
 from ledger.providers.protocol import (
     Answer,
     ConversionSubmission,

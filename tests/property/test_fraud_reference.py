@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.assessment import assess
 from domain.events import (
     FraudCaseClosed,
     LedgerEvent,
@@ -26,8 +25,9 @@ from domain.events import (
     WithdrawalAmended,
     WithdrawalRequested,
 )
-from domain.indicators.catalogue import INDICATORS
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from domain.fraud.assessment import assess
+from domain.fraud.indicators.catalogue import INDICATORS
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud import windows
 from projections.fraud.checks.registry import JUDGE
 from projections.fraud.judging import Hit, weighed

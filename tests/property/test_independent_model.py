@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from domain import deposit_reports, withdrawal_reports
 from domain.counters import counts
+from domain.deposit import reports as deposit_reports
 from domain.events import (
     ConversionExecuted,
     Count,
@@ -21,6 +21,7 @@ from domain.events import (
     WithdrawalReturned,
 )
 from domain.postings import Posting, postings
+from domain.withdrawal import reports as withdrawal_reports
 from ledger.commands.errors import TooContended
 from ledger.eventstore.codec import TOPICS, encode
 from ledger.settings import Settings
@@ -96,9 +97,9 @@ LEDGER, DEPOSITS = "ledger.eventstore.ledger", "ledger.commands.deposit"
         (f"{LEDGER}.postings", credited_twice),
         (f"{LEDGER}.postings", without_the_spread),
         (f"{LEDGER}.counts", forgetful),
-        ("domain.deposit_reports._after_completion", completed_again),
-        ("domain.withdrawal_reports._after_failure", released_again),
-        ("domain.refund.tracked", unclaimed),
+        ("domain.deposit.reports._after_completion", completed_again),
+        ("domain.withdrawal.reports._after_failure", released_again),
+        ("domain.refund.decisions.tracked", unclaimed),
         (f"{DEPOSITS}.deposit_ceilings", unlimited),
     ],
     ids=lambda each: getattr(each, "__name__", ""),

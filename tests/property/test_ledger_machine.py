@@ -17,12 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from domain.conversion import Conversion
-from domain.deposit import Deposit
+from domain.conversion.decisions import Conversion
+from domain.deposit.decisions import Deposit
 from domain.money import Money
-from domain.refund import Refund
+from domain.refund.decisions import Refund
 from domain.transactions import Transaction
-from domain.withdrawal import Withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.commands.handling import Caller
 from ledger.settings import Settings
 from tests.ledger_checks import check_log

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from domain.adjustment import Adjustment, AdjustmentReason
-from domain.dispute import Dispute
+from domain.adjustment.decisions import Adjustment, AdjustmentReason
+from domain.dispute.decisions import Dispute
 from domain.events import Move
 from domain.money import Money
 from ledger.commands.adjustment import RequestAdjustment

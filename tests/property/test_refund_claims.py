@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from domain.accounts import available, clearing, reserved, suspense
-from domain.claims import Claim
 from domain.counters import instrument_counter
-from domain.deposit import Deposit
-from domain.deposit_concerns import review_concerns, with_excess
-from domain.dispute import Dispute, accept_dispute, dispute_stream, fold_dispute
-from domain.dispute_reports import hear_dispute
+from domain.deposit.claims import Claim
+from domain.deposit.concerns import review_concerns, with_excess
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute, accept_dispute, dispute_stream, fold_dispute
+from domain.dispute.reports import hear_dispute
 from domain.errors import DisputeOpen, InvalidTransition, NotRefundable, RefundExceedsCapture
 from domain.events import (
     DisputeFundsReinstated,
@@ -29,10 +29,10 @@ from domain.events import (
     TransactionResolved,
     TransactionSubmitted,
 )
+from domain.events.evidence import DisputeNews, DisputeStage, Outcome, Source, Standing
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage, Outcome, Source, Standing
 from domain.postings import postings
-from domain.refund import Refund, RefundStatus
+from domain.refund.decisions import Refund, RefundStatus
 from projections.cases import CASES, Case
 from projections.compare import fold_all
 from projections.withdrawal_queue import WITHDRAWAL_QUEUE

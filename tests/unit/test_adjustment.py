@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain import accounts
-from domain.adjustment import (
+from domain.adjustment.decisions import (
     Adjustment,
     AdjustmentReason,
     AdjustmentStatus,

@@ -12,16 +12,16 @@ from pydantic import TypeAdapter
 from api.answers import body_of
 from api.rendering import encode, judged_by_player, rendered, rendered_rate
 from api.resources_transactions import AnyTransactionAnswer, AnyTransactionShown, LegShown
-from domain.adjustment import AdjustmentStatus
-from domain.conversion import ConversionStatus
-from domain.deposit import DepositStatus
-from domain.dispute import DisputeStatus
-from domain.legs import LegStatus
+from domain.adjustment.decisions import AdjustmentStatus
+from domain.conversion.decisions import ConversionStatus
+from domain.deposit.decisions import DepositStatus
+from domain.dispute.decisions import DisputeStatus
+from domain.events.evidence import Standing
 from domain.money import Money
-from domain.outcomes import Standing
-from domain.refund import RefundStatus
+from domain.refund.decisions import RefundStatus
 from domain.transactions import Transaction, accounts_of, project_transaction
-from domain.withdrawal import Withdrawal, WithdrawalStatus
+from domain.withdrawal.legs import LegStatus
+from domain.withdrawal.state import Withdrawal, WithdrawalStatus
 from ledger.commands.handling import Written
 from ledger.eventstore.append import Receipt
 from tests.event_sequences import world

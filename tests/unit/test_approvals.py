@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from domain.approvals import Change, Screening, screen
-from domain.assessment import Assessment, Path, assess
+from domain.approval.policy import DEFAULT_POLICY, Policy
+from domain.approval.roles import Groups
+from domain.approval.snapshot import Change, Screening, screen
 from domain.errors import AlreadyApproved, Reason, RoleNotAllowed, SelfApproval
 from domain.events import (
     TransactionSubmitted,
@@ -19,14 +20,13 @@ from domain.events import (
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
+from domain.fraud.assessment import Assessment, Path, assess
+from domain.fraud.ruleset import DEFAULT_TERMS
 from domain.money import Money
-from domain.player import Player, Verification
-from domain.policy import DEFAULT_POLICY, Policy
-from domain.roles import Groups
-from domain.ruleset import DEFAULT_TERMS
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_approvals import approval_problems, missing_approvals
-from domain.withdrawal_decisions import hold_withdrawal, reject_withdrawal, release_withdrawal
+from domain.player.player import Player, Verification
+from domain.withdrawal.approvals import approval_problems, missing_approvals
+from domain.withdrawal.decisions import hold_withdrawal, reject_withdrawal, release_withdrawal
+from domain.withdrawal.state import Withdrawal
 from tests.scenario import (
     AMOUNT,
     NOW,

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.events import WithdrawalHeld
-from domain.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud.rules import Rules
 from projections.fraud.signals import microseconds
 from replay.backtest.blocks import BLOCK_ITEMS_MAX, BlockWriter, items

@@ -5,9 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.closed_loop import LEGS_MAX, NOT_PAYABLE, Plan, plan_legs
 from domain.money import Money
-from domain.player import Player
+from domain.player.player import Player
+from domain.withdrawal.closed_loop import LEGS_MAX, NOT_PAYABLE, Plan, plan_legs
 from tests.scenario import player
 
 CARD = ("card-1", "acme", "card")

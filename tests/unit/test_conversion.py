@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.conversion import (
+from domain.conversion.decisions import (
     ConversionStatus,
     accept_conversion,
     evolve_conversion,
@@ -15,7 +15,8 @@ from domain.conversion import (
     fold_conversion,
     submit_conversion,
 )
-from domain.conversion_reports import CONVERSION_TARGETS, resolve_conversion
+from domain.conversion.rates import Rounding
+from domain.conversion.reports import CONVERSION_TARGETS, resolve_conversion
 from domain.errors import (
     AmountTooSmall,
     CommandReused,
@@ -44,10 +45,9 @@ from domain.events import (
     TransactionSubmitted,
     TransactionUnknown,
 )
+from domain.events.evidence import DeclineCode, Disposition, Outcome, ReviewReason, Source
 from domain.money import InvalidMoney, Money
-from domain.outcomes import DeclineCode, Disposition, Outcome, ReviewReason, Source
 from domain.postings import postings
-from domain.rates import Rounding
 from tests.scenario import NOW, PLAYER_ID, Given, by, command, heard, provider
 from tests.scenario_conversion import (
     OTHER_TARGET,

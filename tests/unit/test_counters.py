@@ -17,8 +17,8 @@ from domain.counters import (
 )
 from domain.events import Count
 from domain.money import Money
-from domain.player import register_player
-from domain.wagers import record_wager
+from domain.player.player import register_player
+from domain.player.wagers import record_wager
 from tests.scenario import PLAYER_ID, TRANSACTION, command
 
 DATES = st.dates(date(1990, 1, 1), date(2200, 12, 31))

@@ -9,7 +9,8 @@ import pytest
 
 from domain import accounts
 from domain.counters import deposited_counter, instrument_counter
-from domain.deposit import (
+from domain.deposit.concerns import review_concerns
+from domain.deposit.decisions import (
     Claim,
     Deposit,
     DepositStatus,
@@ -17,8 +18,7 @@ from domain.deposit import (
     evolve_deposit,
     submit_deposit,
 )
-from domain.deposit_concerns import review_concerns
-from domain.deposit_reports import DEPOSIT_TARGETS, resolve_deposit
+from domain.deposit.reports import DEPOSIT_TARGETS, resolve_deposit
 from domain.errors import CommandReused, EvidenceMissing, InvalidTransition, Reason, SelfApproval
 from domain.events import (
     DepositAuthorised,
@@ -41,10 +41,10 @@ from domain.events import (
     TransactionSubmitted,
     TransactionUnknown,
 )
-from domain.limits import deposit_counts
+from domain.events.evidence import Disposition, Outcome, ReviewReason, Source, Standing
 from domain.money import Money
-from domain.outcomes import Disposition, Outcome, ReviewReason, Source, Standing
-from domain.player import HoldKind, Stop, Verification
+from domain.player.limits import deposit_counts
+from domain.player.player import HoldKind, Stop, Verification
 from domain.postings import postings
 from tests.scenario import (
     AMOUNT,

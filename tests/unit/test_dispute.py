@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from domain.claims import Claim
-from domain.deposit_concerns import with_excess
-from domain.dispute import (
+from domain.deposit.claims import Claim
+from domain.deposit.concerns import with_excess
+from domain.dispute.decisions import (
     STAGES,
     DisputeStatus,
     answer_acknowledged,
@@ -20,7 +20,7 @@ from domain.dispute import (
     fold_dispute,
     submit_evidence,
 )
-from domain.dispute_reports import hear_dispute
+from domain.dispute.reports import hear_dispute
 from domain.errors import CommandReused, EvidenceMissing, InvalidTransition
 from domain.events import (
     DepositDisputeFundsTracked,
@@ -41,9 +41,9 @@ from domain.events import (
     DisputeWithdrawn,
     DisputeWon,
 )
+from domain.events.evidence import Disposition, DisputeNews, DisputeStage, Outcome, Standing
 from domain.money import Money
-from domain.notice import notice_stream, report_of, set_aside
-from domain.outcomes import Disposition, DisputeNews, DisputeStage, Outcome, Standing
+from domain.provider.webhook import notice_stream, report_of, set_aside
 from tests.scenario import AMOUNT, NOW, PLAYER_ID, TRANSACTION, command
 from tests.scenario_dispute import (
     DISPUTE,

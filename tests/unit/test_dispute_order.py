@@ -7,9 +7,9 @@ from uuid import uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.dispute import STAGES
+from domain.dispute.decisions import STAGES
+from domain.events.evidence import DisputeReport, DisputeStage
 from domain.money import Money
-from domain.outcomes import DisputeReport, DisputeStage
 from tests.scenario import AMOUNT
 from tests.scenario_dispute import DISPUTE, DUE_AT, Case, contest, told, totals, undisputed
 

@@ -27,11 +27,11 @@ from domain.events import (
     RuleSetEvent,
     WagerEvent,
 )
-from domain.indicators.catalogue import INDICATORS
-from domain.indicators.declaring import Indicator
+from domain.fraud.indicators.catalogue import INDICATORS
+from domain.fraud.indicators.declaring import Indicator
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
-from domain.withdrawal import Withdrawal
+from domain.withdrawal.state import Withdrawal
 from ledger.eventstore.embedded.initdb import ADMIN
 from ledger.eventstore.roles import Role
 from ledger.settings import Settings

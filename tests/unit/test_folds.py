@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from domain import events
 from domain.accounts import currency_of
-from domain.adjustment import Adjustment
-from domain.conversion import Conversion
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.adjustment.decisions import Adjustment
+from domain.conversion.decisions import Conversion
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.events import EVENT_TYPES, LedgerEvent, ReviewOpened
-from domain.legs import LegStatus
+from domain.events.evidence import Evidence, Outcome
 from domain.money import Money
-from domain.outcomes import Evidence, Outcome
-from domain.refund_state import Refund
+from domain.refund.state import Refund
 from domain.transactions import Transaction, kind_of
-from domain.withdrawal import Withdrawal
-from domain.withdrawal_approvals import approval_problems
-from domain.withdrawal_reports import resolve_withdrawal
+from domain.withdrawal.approvals import approval_problems
+from domain.withdrawal.legs import LegStatus
+from domain.withdrawal.reports import resolve_withdrawal
+from domain.withdrawal.state import Withdrawal
 from projections import cases_events, history_status, outstanding_events
 from projections.cases import CASES
 from projections.compare import fold_all

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from domain.adjustment import Adjustment
-from domain.deposit import Deposit
-from domain.dispute import Dispute
+from domain.adjustment.decisions import Adjustment
+from domain.deposit.decisions import Deposit
+from domain.dispute.decisions import Dispute
 from domain.events import LedgerEvent
 from domain.transactions import Transaction, evolve_transaction, kind_of
-from domain.withdrawal import Withdrawal
+from domain.withdrawal.state import Withdrawal
 from projections.cases import CASES
 from projections.history import HISTORY
 from projections.history_fold import TRANSACTIONS

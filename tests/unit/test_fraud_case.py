@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from domain.assessment import Severity
 from domain.errors import (
     CommandReused,
     EvidenceMissing,
@@ -29,7 +28,8 @@ from domain.events import (
     HoldLifted,
     HoldPlaced,
 )
-from domain.fraud_case import (
+from domain.fraud.assessment import Severity
+from domain.fraud.case import (
     HITS_KEPT_MAX,
     CaseStatus,
     NoteKind,
@@ -37,9 +37,7 @@ from domain.fraud_case import (
     evolve_case,
     fold_case,
 )
-from domain.fraud_case_decisions import (
-    take_up_hit,
-)
+from domain.fraud.case_decisions import take_up_hit
 from tests.scenario import NOW, PLAYER_ID, by, command
 from tests.scenario_fraud_case import (
     FALSE_POSITIVE,

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import (
     HoldNotYours,
     InvalidTransition,
@@ -24,11 +24,8 @@ from domain.events import (
     HoldLifted,
     HoldPlaced,
 )
-from domain.fraud_case import (
-    CaseDecision,
-    CaseStatus,
-)
-from domain.player import HoldKind, Stop
+from domain.fraud.case import CaseDecision, CaseStatus
+from domain.player.player import HoldKind, Stop
 from tests.scenario import NOW, PLAYER_ID, command, player
 from tests.scenario_fraud_case import (
     CONFIRMED,

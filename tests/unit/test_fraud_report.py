@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import (
     CommandReused,
     DomainError,
@@ -27,8 +27,8 @@ from domain.events import (
     ReportFiled,
     ReportRevised,
 )
-from domain.fraud_case import FraudCase, case_stream, evolve_case
-from domain.fraud_report import (
+from domain.fraud.case import FraudCase, case_stream, evolve_case
+from domain.fraud.report import (
     Report,
     ReportStatus,
     dismiss_report,

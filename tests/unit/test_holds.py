@@ -5,11 +5,11 @@ from itertools import product
 
 import pytest
 
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import CommandReused, HoldNotYours, NothingToChange, RoleNotAllowed
 from domain.events import HoldLifted, HoldPlaced, PlayerEvent
-from domain.holds import lift_hold, place_hold
-from domain.player import HoldKind, Player, Stop, evolve_player
+from domain.player.holds import lift_hold, place_hold
+from domain.player.player import HoldKind, Player, Stop, evolve_player
 from tests.scenario import PLAYER_ID, by, command, player
 
 ROLES = ("administrator", "finance", "fraud", "support", "compliance", "platform", "auditor", "")

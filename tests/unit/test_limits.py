@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.calendar import day_kept, today_of
 from domain.counters import Window, limit_counter
 from domain.errors import CommandReused, LimitInvalid, NothingToChange
 from domain.events import Count, LimitSet
-from domain.limits import (
+from domain.money import AMOUNT_MINOR_MAX, Money
+from domain.player.calendar import day_kept, today_of
+from domain.player.limits import (
     deposit_ceilings,
     deposit_counts,
     late_concerns,
     limit_in_force,
     set_limit,
 )
-from domain.money import AMOUNT_MINOR_MAX, Money
-from domain.player import Limit, Player, change_verification, evolve_player
+from domain.player.player import Limit, Player, change_verification, evolve_player
 from tests.scenario import NOW, PLAYER_ID, by, player
 
 DAY = timedelta(days=1)

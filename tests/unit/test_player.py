@@ -19,14 +19,9 @@ from domain.events import (
     PlayerExcluded,
     VerificationChanged,
 )
-from domain.jurisdictions import (
-    JURISDICTIONS,
-    USUAL,
-    jurisdiction_of,
-    may_deposit_as_known,
-)
 from domain.money import Money
-from domain.player import (
+from domain.player.jurisdictions import JURISDICTIONS, USUAL, jurisdiction_of, may_deposit_as_known
+from domain.player.player import (
     Instrument,
     Player,
     Verification,
@@ -37,7 +32,7 @@ from domain.player import (
     register_player,
     set_exclusion,
 )
-from domain.wagers import record_wager
+from domain.player.wagers import record_wager
 from tests.scenario import NOW, PLAYER_ID, by, command, player
 
 DAY = timedelta(days=1)

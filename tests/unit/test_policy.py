@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from domain.commands import Command
+from domain.approval.policy import (
+    DEFAULT_POLICY,
+    DEFAULT_TERMS,
+    Policy,
+    evolve_policy,
+    fold_policy,
+    policy_stream,
+    propose_or_publish_policy,
+)
+from domain.command import Command
 from domain.errors import (
     CommandReused,
     DomainError,
@@ -20,15 +29,6 @@ from domain.events import (
     ApprovalTerms,
     ApprovalTier,
     PolicyEvent,
-)
-from domain.policy import (
-    DEFAULT_POLICY,
-    DEFAULT_TERMS,
-    Policy,
-    evolve_policy,
-    fold_policy,
-    policy_stream,
-    propose_or_publish_policy,
 )
 from tests.scenario import by
 

@@ -5,13 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from domain.attempts import EXPIRY_SECONDS, POLL_DELAYS_SECONDS, parse_reference, reference
-from domain.commands import Command
+from domain.command import Command
 from domain.errors import CommandReused, NothingToChange, ScheduleEmpty
 from domain.events import ProviderNoticeReceived, ProviderPaused, ProviderResumed
-from domain.notice import evidence_of, notice_stream, set_aside
-from domain.outcomes import Outcome, Source
-from domain.provider import (
+from domain.events.evidence import Outcome, Source
+from domain.provider.attempt import EXPIRY_SECONDS, POLL_DELAYS_SECONDS, parse_reference, reference
+from domain.provider.provider import (
     Provider,
     evolve_provider,
     fold_provider,
@@ -19,6 +18,7 @@ from domain.provider import (
     register_provider,
     set_pause,
 )
+from domain.provider.webhook import evidence_of, notice_stream, set_aside
 from tests.event_samples import SAMPLE
 from tests.scenario import by, command, provider
 

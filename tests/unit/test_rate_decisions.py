@@ -11,7 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.commands import Command
+from domain.command import Command
+from domain.conversion.rate_decisions import (
+    approve_rates,
+    beyond,
+    discard_rates,
+    propose_rates,
+    revoke_source,
+    trust_source,
+)
+from domain.conversion.rates import (
+    NO_RATES,
+    ExchangeRates,
+    RateProposal,
+    SourceStatus,
+    evolve_rates,
+    fold_rates,
+    rates_stream,
+)
 from domain.errors import (
     CommandReused,
     EvidenceMissing,
@@ -29,23 +46,6 @@ from domain.events import (
 )
 from domain.money import InvalidMoney
 from domain.postings import postings
-from domain.rate_decisions import (
-    approve_rates,
-    beyond,
-    discard_rates,
-    propose_rates,
-    revoke_source,
-    trust_source,
-)
-from domain.rates import (
-    NO_RATES,
-    ExchangeRates,
-    RateProposal,
-    SourceStatus,
-    evolve_rates,
-    fold_rates,
-    rates_stream,
-)
 from tests.event_samples import SAMPLE
 from tests.scenario import command
 

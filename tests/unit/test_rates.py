@@ -8,7 +8,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.conversion import quote_conversion
+from domain.conversion.decisions import quote_conversion
+from domain.conversion.rates import (
+    RATE_TERM_MAX,
+    RateTable,
+    Rounding,
+    decimal_text,
+    exchange,
+    quote_amounts,
+)
 from domain.errors import (
     AmountTooSmall,
     InvalidQuote,
@@ -17,14 +25,6 @@ from domain.errors import (
 )
 from domain.money import AMOUNT_MINOR_MAX, InvalidMoney, Money, currencies, exponent
 from domain.postings import postings
-from domain.rates import (
-    RATE_TERM_MAX,
-    RateTable,
-    Rounding,
-    decimal_text,
-    exchange,
-    quote_amounts,
-)
 from tests.scenario import PLAYER_ID, TRANSACTION, command
 
 # --- exchange, by hand --------------------------------------------------------------------------

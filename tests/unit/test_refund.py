@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.accounts import available, clearing, reserved, suspense
-from domain.claims import Claim
 from domain.counters import deposited_counter, instrument_counter
-from domain.deposit import DepositStatus
+from domain.deposit.claims import Claim
+from domain.deposit.decisions import DepositStatus
 from domain.errors import (
     CommandReused,
     DisputeOpen,
@@ -40,9 +40,16 @@ from domain.events import (
     TransactionSubmitted,
     TransactionUnknown,
 )
+from domain.events.evidence import (
+    DeclineCode,
+    Disposition,
+    Outcome,
+    ReviewReason,
+    Source,
+    Standing,
+)
 from domain.money import InvalidMoney, Money
-from domain.outcomes import DeclineCode, Disposition, Outcome, ReviewReason, Source, Standing
-from domain.refund import (
+from domain.refund.decisions import (
     RefundStatus,
     approve_refund,
     cancel_refund,
@@ -51,7 +58,7 @@ from domain.refund import (
     request_refund,
     submit_refund,
 )
-from domain.refund_reports import REFUND_TARGETS, resolve_refund
+from domain.refund.reports import REFUND_TARGETS, resolve_refund
 from tests.scenario import (
     AMOUNT,
     NOW,

@@ -13,18 +13,12 @@ import pytest
 
 from api.fraud.documents.goaml import UNKNOWN, ReportingEntity, ReportingOfficer, goaml
 from api.fraud.documents.pdf import NOBODY, report_pages, report_pdf
-from domain.commands import Command
+from domain.command import Command
+from domain.conversion.rates import RateTable
 from domain.errors import RateMissing
 from domain.events import ReportedIndicator, ReportedTransaction
-from domain.fraud_report import (
-    Report,
-    ReportStatus,
-    dismiss_report,
-    evolve_report,
-    file_report,
-)
+from domain.fraud.report import Report, ReportStatus, dismiss_report, evolve_report, file_report
 from domain.money import Money
-from domain.rates import RateTable
 from tests.pdf_text import pdf_text, without_space
 from tests.scenario import by
 

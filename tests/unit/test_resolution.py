@@ -2,13 +2,13 @@
 
 import pytest
 
-from domain.deposit_reports import DEPOSIT_TARGETS
+from domain.deposit.reports import DEPOSIT_TARGETS
 from domain.errors import EvidenceMissing, InvalidResolution, SelfApproval
 from domain.events import ResolutionProposed, ReviewOpened, TransactionResolved
+from domain.events.evidence import Outcome
 from domain.money import Money
-from domain.outcomes import Outcome
 from domain.postings import postings
-from domain.withdrawal_reports import WITHDRAWAL_TARGETS
+from domain.withdrawal.reports import WITHDRAWAL_TARGETS
 from tests.scenario import (
     AMOUNT,
     OTHER_AMOUNT,

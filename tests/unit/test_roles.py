@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.approval.roles import missing_after, missing_groups
 from domain.errors import RoleNotAllowed
-from domain.roles import missing_after, missing_groups
 
 FRAUD, FINANCE, COMPLIANCE = ("fraud",), ("finance",), ("compliance",)
 EITHER = ("fraud", "finance")

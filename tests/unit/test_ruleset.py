@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.commands import Command
+from domain.command import Command
+from domain.conversion.rates import RATE_TERM_MAX
 from domain.errors import (
     CommandReused,
     DomainError,
@@ -28,9 +29,8 @@ from domain.events import (
     RuleSetTerms,
     Threshold,
 )
-from domain.indicators.catalogue import BY_CODE, INDICATORS
-from domain.rates import RATE_TERM_MAX
-from domain.ruleset import (
+from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS
+from domain.fraud.ruleset import (
     DEFAULT_NAME,
     DEFAULT_TERMS,
     NO_RULESETS,
@@ -43,7 +43,7 @@ from domain.ruleset import (
     publish_ruleset,
     ruleset_stream,
 )
-from domain.ruleset_checks import RISING, checked_terms
+from domain.fraud.ruleset_checks import RISING, checked_terms
 from tests.scenario import by
 
 STRICTER = replace(DEFAULT_TERMS, hold_from=60)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.events.evidence import DisputeNews, DisputeStage
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage
 from ledger.providers.card_numbers import holds_card_number
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.dice import name_of

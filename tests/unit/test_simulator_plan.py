@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.events.evidence import DeclineCode, Outcome
 from domain.money import AMOUNT_MINOR_MAX, Money, transaction_amount
-from domain.outcomes import DeclineCode, Outcome
 from ledger.providers.simulator.wire import Kind, Status
 from tallystick.play.simulator.dice import draw
 from tallystick.play.simulator.faults import (

@@ -20,7 +20,7 @@ from domain.events import (
     WithdrawalScreeningStarted,
 )
 from domain.money import Money
-from domain.provider import register_provider
+from domain.provider.provider import register_provider
 from domain.transactions import (
     accounts_of,
     evolve_transaction,

@@ -17,8 +17,8 @@ import pytest
 from domain import accounts
 from domain.counters import counts
 from domain.events import LedgerEvent
+from domain.events.evidence import Evidence
 from domain.money import Money
-from domain.outcomes import Evidence
 from domain.postings import postings
 from projections.fraud.saying import signals
 from projections.fraud.signals import NetCounted, Paid

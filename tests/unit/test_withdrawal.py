@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from domain.attempts import ATTEMPTS_MAX
 from domain.errors import (
     AmountMayOnlyFall,
     CancellationNotAllowed,
@@ -41,11 +40,11 @@ from domain.events import (
     WithdrawalScreened,
     WithdrawalScreeningStarted,
 )
+from domain.events.evidence import DeclineCode, Disposition, Outcome, ReviewReason, Source
 from domain.money import Money
-from domain.outcomes import DeclineCode, Disposition, Outcome, ReviewReason, Source
 from domain.postings import postings
-from domain.withdrawal import WithdrawalStatus, evolve_withdrawal
-from domain.withdrawal_decisions import (
+from domain.provider.attempt import ATTEMPTS_MAX
+from domain.withdrawal.decisions import (
     approve_withdrawal,
     cancel_withdrawal,
     hold_withdrawal,
@@ -56,6 +55,7 @@ from domain.withdrawal_decisions import (
     retry_withdrawal,
     score_withdrawal,
 )
+from domain.withdrawal.state import WithdrawalStatus, evolve_withdrawal
 from tests.scenario import (
     AMOUNT,
     NOW,

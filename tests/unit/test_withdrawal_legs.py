@@ -4,7 +4,6 @@ from itertools import combinations_with_replacement
 
 import pytest
 
-from domain.attempts import ATTEMPTS_MAX
 from domain.counters import instrument_counter
 from domain.errors import InvalidTransition, LegAmbiguous, LegNotFound, Reason
 from domain.events import (
@@ -24,18 +23,15 @@ from domain.events import (
     WithdrawalRequested,
     WithdrawalReturned,
 )
-from domain.legs import Leg, LegStatus
+from domain.events.evidence import Disposition, ReviewReason
 from domain.money import Money
-from domain.outcomes import Disposition, ReviewReason
 from domain.postings import postings
-from domain.withdrawal import WithdrawalStatus
-from domain.withdrawal_decisions import (
-    cancel_withdrawal,
-    reject_withdrawal,
-    retry_withdrawal,
-)
-from domain.withdrawal_reports import resolve_withdrawal
-from domain.withdrawal_status import status_of
+from domain.provider.attempt import ATTEMPTS_MAX
+from domain.withdrawal.decisions import cancel_withdrawal, reject_withdrawal, retry_withdrawal
+from domain.withdrawal.legs import Leg, LegStatus
+from domain.withdrawal.reports import resolve_withdrawal
+from domain.withdrawal.state import WithdrawalStatus
+from domain.withdrawal.status import status_of
 from tests.scenario import (
     AMOUNT,
     FIRST_LEG,

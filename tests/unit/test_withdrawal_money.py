@@ -10,12 +10,11 @@ from domain import accounts
 from domain.counters import counts, instrument_counter
 from domain.errors import DomainError
 from domain.events import LedgerEvent
+from domain.events.evidence import DeclineCode, Outcome, Source
 from domain.money import Money
-from domain.outcomes import DeclineCode, Outcome, Source
-from domain.player import Player
+from domain.player.player import Player
 from domain.postings import postings
-from domain.withdrawal import Withdrawal, fold_withdrawal
-from domain.withdrawal_decisions import (
+from domain.withdrawal.decisions import (
     cancel_withdrawal,
     hold_withdrawal,
     provide_information,
@@ -24,7 +23,8 @@ from domain.withdrawal_decisions import (
     request_information,
     retry_withdrawal,
 )
-from domain.withdrawal_reports import resolve_withdrawal
+from domain.withdrawal.reports import resolve_withdrawal
+from domain.withdrawal.state import Withdrawal, fold_withdrawal
 from tests.scenario import (
     AMOUNT,
     PLAYER_ID,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from domain.approvals import Change
-from domain.assessment import INDICATORS_ACTOR, Assessment, assess
+from domain.approval.snapshot import Change
 from domain.errors import NothingToChange
 from domain.events import WeighedHit, WithdrawalHeld, WithdrawalRecalled, WithdrawalScored
-from domain.ruleset import DEFAULT_TERMS
-from domain.withdrawal_decisions import release_withdrawal, retry_withdrawal, score_withdrawal
+from domain.fraud.assessment import INDICATORS_ACTOR, Assessment, assess
+from domain.fraud.ruleset import DEFAULT_TERMS
+from domain.withdrawal.decisions import release_withdrawal, retry_withdrawal, score_withdrawal
 from tests.scenario import (
     UNATTENDED,
     UNREMARKABLE,

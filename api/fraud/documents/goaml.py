@@ -20,11 +20,11 @@ from uuid import UUID
 from xml.etree.ElementTree import Comment, Element, SubElement, indent, tostring
 
 from domain.accounts import available
+from domain.conversion.rates import RateTable, Rounding, decimal_text, exchange
 from domain.errors import RateMissing
 from domain.events import ReportedTransaction
-from domain.fraud_report import Report
+from domain.fraud.report import Report
 from domain.money import Money, format_minor
-from domain.rates import RateTable, Rounding, decimal_text, exchange
 
 UNKNOWN: Final = "UNKNOWN"
 """Where the schema asks for what the ledger does not know."""

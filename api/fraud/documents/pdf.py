@@ -16,8 +16,8 @@ import typst
 
 from api.fraud.documents.goaml import UNKNOWN
 from domain.events import ReportedTransaction
-from domain.fraud_report import Report, ReportStatus
-from domain.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.report import Report, ReportStatus
 from domain.money import exponent
 
 _FILLS: Final = {

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from domain.outcomes import Outcome
+from domain.events.evidence import Outcome
 from ledger.providers.exchange import Exchanges, Reply
 from ledger.providers.protocol import (
     Answer,

@@ -9,8 +9,8 @@ from typing import Final, assert_never
 
 import msgspec
 
+from domain.events.evidence import DisputeNews, Outcome
 from domain.money import InvalidMoney, Money
-from domain.outcomes import DisputeNews, Outcome
 from ledger.providers.card_numbers import kept, without_card_number
 from ledger.providers.protocol import (
     Answer,

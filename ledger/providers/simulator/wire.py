@@ -10,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
+from domain.events.evidence import DeclineCode, DisputeNews, DisputeStage
 from domain.money import Money, transaction_amount
-from domain.outcomes import DeclineCode, DisputeNews, DisputeStage
 
 REFERENCE_PATTERN = r"[A-Za-z0-9_.:-]{1,100}"
 """What a reference may look like: safe in a header, a path and a log line."""

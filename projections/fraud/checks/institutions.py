@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.assessment import Severity
-from domain.indicators.declaring import Unit
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.declaring import Unit
 from projections.fraud.judging import Check, Finding
 from projections.fraud.others import OPERATOR_DAYS
 from projections.fraud.rules import Rule, Rules

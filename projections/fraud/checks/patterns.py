@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import Final
 
-from domain.assessment import Severity
-from domain.indicators.declaring import Unit
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.declaring import Unit
 from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, with_worth
 from projections.fraud.judging import Check, Finding

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Final
 
-from domain.assessment import Severity
 from domain.errors import Reason
-from domain.indicators.declaring import Unit
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.declaring import Unit
 from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, GBP, in_words, sums, with_worth
 from projections.fraud.judging import Check, Finding

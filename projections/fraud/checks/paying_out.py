@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from domain.assessment import Severity
-from domain.indicators.declaring import Unit
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.declaring import Unit
 from domain.money import format_minor
 from projections.fraud.checks.amounts import EUR, in_words, sums
 from projections.fraud.judging import Check, Finding

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from domain.assessment import Severity
-from domain.indicators.declaring import Unit
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.declaring import Unit
 from projections.fraud.checks.instruments import named
 from projections.fraud.judging import Check, Finding
 from projections.fraud.others import QUARTER_US

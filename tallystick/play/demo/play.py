@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 from uuid import UUID
 
-from domain.attempts import reference
 from domain.money import exponent
+from domain.provider.attempt import reference
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.demo.http import Person, Refused
 from tallystick.play.demo.plan import (

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from uuid import UUID
 
-from domain.attempts import reference
+from domain.provider.attempt import reference
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.demo.http import Person, Refused
 from tallystick.play.demo.plan import (

@@ -11,8 +11,8 @@ from math import factorial
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from domain.events.evidence import DisputeNews, DisputeStage
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage
 from tallystick.play.simulator.dice import Dice, name_of
 from tallystick.play.simulator.faults import AnswerFault, Damage, Fault, Faults
 from tallystick.play.simulator.profiles import DisputeProfile

@@ -8,8 +8,8 @@ from hashlib import sha256
 
 import msgspec
 
+from domain.events.evidence import DisputeNews, DisputeStage
 from domain.money import Money
-from domain.outcomes import DisputeNews, DisputeStage
 from ledger.providers.simulator.wire import (
     DisputeAnswerBody,
     DisputeBody,

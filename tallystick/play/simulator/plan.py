@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from domain.events.evidence import DeclineCode, Outcome
 from domain.money import AMOUNT_MINOR_MAX, Money
-from domain.outcomes import DeclineCode, Outcome
 from ledger.providers.simulator.wire import Kind, Status
 from tallystick.play.simulator.dice import Dice
 from tallystick.play.simulator.dispute_plan import DisputePlan, plan_dispute

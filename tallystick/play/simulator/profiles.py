@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeVar, assert_never
 
-from domain.outcomes import DeclineCode
+from domain.events.evidence import DeclineCode
 from ledger.providers.simulator.wire import Kind, Status
 
 _Name = TypeVar("_Name", bound=StrEnum)

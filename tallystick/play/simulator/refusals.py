@@ -7,8 +7,8 @@ ledger that works never makes them decline.
 from dataclasses import dataclass
 from typing import Final
 
+from domain.events.evidence import DeclineCode
 from domain.money import Money
-from domain.outcomes import DeclineCode
 from ledger.providers.simulator.wire import Kind
 from tallystick.play.simulator.exchange_desk import TARGET_ABOVE_QUOTE, Desk
 from tallystick.play.simulator.payment import Payment

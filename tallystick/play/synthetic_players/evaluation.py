@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from domain.assessment import Path, Severity
+from domain.approval.policy import DEFAULT_TERMS
 from domain.events import LedgerEvent
-from domain.indicators.catalogue import BY_CODE, INDICATORS
-from domain.indicators.declaring import Effect, Subject
-from domain.policy import DEFAULT_TERMS
+from domain.fraud.assessment import Path, Severity
+from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS
+from domain.fraud.indicators.declaring import Effect, Subject
 from projections.fraud.judging import Hit
 from projections.fraud.model import ASSESSMENTS, HITS, AssessmentRow, Fraud
 from projections.fraud.rules import LIVE

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from domain.adjustment import AdjustmentReason
+from domain.adjustment.decisions import AdjustmentReason
 from domain.counters import Window, limit_counter
-from domain.deposit import Deposit
-from domain.instrument_checks import Credential
-from domain.limits import limit_in_force
-from domain.outcomes import DeclineCode
-from domain.player import Verification, set_exclusion
+from domain.deposit.decisions import Deposit
+from domain.events.evidence import DeclineCode
+from domain.player.instruments import Credential
+from domain.player.limits import limit_in_force
+from domain.player.player import Verification, set_exclusion
 from tallystick.play.synthetic_players.habits import HIGH_ROLLER, Habits
 from tallystick.play.synthetic_players.paying_in import ask_back, dispute, pay_in
 from tallystick.play.synthetic_players.paying_out import convert, credit, pay_out

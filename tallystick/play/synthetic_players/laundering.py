@@ -3,7 +3,7 @@
 from random import Random
 from typing import Final
 
-from domain.player import Verification
+from domain.player.player import Verification
 from tallystick.play.synthetic_players.honest import DECLINES
 from tallystick.play.synthetic_players.paying_in import pay_in
 from tallystick.play.synthetic_players.paying_out import convert, pay_out

@@ -6,11 +6,16 @@ Each step is decided by the ledger's own functions, so the events are what it wo
 from collections.abc import Generator, Mapping
 from typing import Final
 
-from domain.attempts import reference
-from domain.deposit import Deposit, DepositStatus, create_deposit, evolve_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit
-from domain.dispute import Dispute, dispute_stream, evolve_dispute
-from domain.dispute_reports import hear_dispute
+from domain.deposit.decisions import (
+    Deposit,
+    DepositStatus,
+    create_deposit,
+    evolve_deposit,
+    submit_deposit,
+)
+from domain.deposit.reports import hear_deposit
+from domain.dispute.decisions import Dispute, dispute_stream, evolve_dispute
+from domain.dispute.reports import hear_dispute
 from domain.errors import Reason
 from domain.events import (
     DepositCompleted,
@@ -24,9 +29,7 @@ from domain.events import (
     RefundRejected,
     RefundRequested,
 )
-from domain.limits import deposit_ceilings, deposit_counts
-from domain.money import Money
-from domain.outcomes import (
+from domain.events.evidence import (
     DeclineCode,
     DisputeNews,
     DisputeReport,
@@ -35,9 +38,18 @@ from domain.outcomes import (
     Outcome,
     Source,
 )
-from domain.player import register_instrument
-from domain.refund import Refund, approve_refund, evolve_refund, request_refund, submit_refund
-from domain.refund_reports import hear_refund
+from domain.money import Money
+from domain.player.limits import deposit_ceilings, deposit_counts
+from domain.player.player import register_instrument
+from domain.provider.attempt import reference
+from domain.refund.decisions import (
+    Refund,
+    approve_refund,
+    evolve_refund,
+    request_refund,
+    submit_refund,
+)
+from domain.refund.reports import hear_refund
 from tallystick.play.synthetic_players.person import Instrument, Person
 from tallystick.play.synthetic_players.world import DAY, Script
 

@@ -8,33 +8,33 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain import accounts
-from domain.adjustment import (
+from domain.adjustment.decisions import (
     AdjustmentReason,
     approve_adjustment,
     evolve_adjustment,
     request_adjustment,
 )
-from domain.assessment import Assessment
-from domain.closed_loop import plan_legs
-from domain.conversion import accept_conversion, evolve_conversion, quote_conversion
+from domain.conversion.decisions import accept_conversion, evolve_conversion, quote_conversion
 from domain.events import (
     Move,
     TransactionFailed,
     WithdrawalEvent,
     WithdrawalRejected,
 )
-from domain.legs import LegStatus
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
+from domain.fraud.assessment import Assessment
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
-from domain.withdrawal import Withdrawal, WithdrawalStatus, fold_withdrawal
-from domain.withdrawal_decisions import (
+from domain.withdrawal.closed_loop import plan_legs
+from domain.withdrawal.decisions import (
     approve_withdrawal,
     reject_withdrawal,
     request_withdrawal,
     screen_withdrawal,
     submit_withdrawal,
 )
-from domain.withdrawal_reports import hear_withdrawal
+from domain.withdrawal.legs import LegStatus
+from domain.withdrawal.reports import hear_withdrawal
+from domain.withdrawal.state import Withdrawal, WithdrawalStatus, fold_withdrawal
 from tallystick.play.synthetic_players.paying_in import DISPATCHER
 from tallystick.play.synthetic_players.person import Instrument, Person
 from tallystick.play.synthetic_players.world import Script

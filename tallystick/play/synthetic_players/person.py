@@ -6,20 +6,20 @@ from hashlib import sha256
 from random import Random
 from uuid import UUID
 
-from domain.commands import Command
+from domain.command import Command
 from domain.counters import Window
 from domain.events import Origin, PlayerEvent
-from domain.instrument_checks import Credential, change_credential, check_holder
-from domain.limits import set_limit
 from domain.money import Money
-from domain.player import (
+from domain.player.instruments import Credential, change_credential, check_holder
+from domain.player.limits import set_limit
+from domain.player.player import (
     Player,
     Verification,
     change_verification,
     evolve_player,
     register_player,
 )
-from domain.wagers import record_wager
+from domain.player.wagers import record_wager
 from tallystick.play.synthetic_players.places import Country, minor
 from tallystick.play.synthetic_players.platform import (
     BANK_PROVIDER,

@@ -7,13 +7,13 @@ from random import Random
 from typing import Final
 from uuid import UUID, uuid5
 
-from domain.commands import Command
+from domain.approval.policy import DEFAULT_POLICY, Policy
+from domain.command import Command
+from domain.conversion.rate_decisions import approve_rates, propose_rates, trust_source
+from domain.conversion.rates import NO_RATES, ExchangeRates, evolve_rates, exchange, rates_stream
 from domain.events import Rate, RatesEvent
 from domain.money import Money
-from domain.policy import DEFAULT_POLICY, Policy
-from domain.provider import Provider, evolve_provider, register_provider
-from domain.rate_decisions import approve_rates, propose_rates, trust_source
-from domain.rates import NO_RATES, ExchangeRates, evolve_rates, exchange, rates_stream
+from domain.provider.provider import Provider, evolve_provider, register_provider
 from domain.replacing import replace
 from tallystick.play.synthetic_players.world import DAY, Script, World
 

@@ -4,9 +4,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
-from domain.instrument_checks import Credential
-from domain.outcomes import DeclineCode
-from domain.player import Verification
+from domain.events.evidence import DeclineCode
+from domain.player.instruments import Credential
+from domain.player.player import Verification
 from tallystick.play.synthetic_players.paying_in import pay_in
 from tallystick.play.synthetic_players.paying_out import pay_out
 from tallystick.play.synthetic_players.person import (

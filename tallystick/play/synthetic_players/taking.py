@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from random import Random
 
-from domain.adjustment import AdjustmentReason
-from domain.deposit import Deposit
-from domain.player import Verification
+from domain.adjustment.decisions import AdjustmentReason
+from domain.deposit.decisions import Deposit
+from domain.player.player import Verification
 from tallystick.play.synthetic_players.paying_in import ask_back, dispute, pay_in
 from tallystick.play.synthetic_players.paying_out import credit, pay_out
 from tallystick.play.synthetic_players.person import Instrument, Person, a_card, strange_name

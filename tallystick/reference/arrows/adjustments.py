@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from domain import accounts
-from domain.adjustment import (
+from domain.adjustment.decisions import (
     Adjustment,
     AdjustmentReason,
     AdjustmentStatus,

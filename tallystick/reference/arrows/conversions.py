@@ -5,7 +5,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Final
 
-from domain.conversion import (
+from domain.conversion.decisions import (
     Conversion,
     ConversionStatus,
     accept_conversion,
@@ -13,9 +13,9 @@ from domain.conversion import (
     quote_conversion,
     submit_conversion,
 )
-from domain.conversion_reports import CONVERSION_TARGETS, hear_conversion, resolve_conversion
+from domain.conversion.reports import CONVERSION_TARGETS, hear_conversion, resolve_conversion
 from domain.errors import Reason
-from domain.outcomes import Source
+from domain.events.evidence import Source
 from tallystick.reference.arrows.exploring import Decision, Machine, by_two
 from tallystick.reference.arrows.samples import (
     AMOUNT,

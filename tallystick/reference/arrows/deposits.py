@@ -6,21 +6,20 @@ from functools import cache, partial
 from typing import Final, cast
 from uuid import UUID
 
-from domain.claims import Claim
-from domain.deposit import (
+from domain.deposit.claims import Claim
+from domain.deposit.concerns import review_concerns
+from domain.deposit.decisions import (
     Deposit,
     DepositStatus,
     cancel_deposit,
     create_deposit,
     submit_deposit,
 )
-from domain.deposit_concerns import review_concerns
-from domain.deposit_reports import DEPOSIT_TARGETS, hear_deposit, resolve_deposit
-from domain.dispute_reports import hear_dispute
+from domain.deposit.reports import DEPOSIT_TARGETS, hear_deposit, resolve_deposit
+from domain.dispute.reports import hear_dispute
 from domain.errors import Reason
 from domain.events import LedgerEvent, RefundEvent
-from domain.money import Money
-from domain.outcomes import (
+from domain.events.evidence import (
     DisputeNews,
     DisputeReport,
     DisputeStage,
@@ -29,9 +28,16 @@ from domain.outcomes import (
     Source,
     Standing,
 )
-from domain.refund import Refund, approve_refund, cancel_refund, request_refund, submit_refund
-from domain.refund_reports import hear_refund
-from domain.refund_state import evolve_refund
+from domain.money import Money
+from domain.refund.decisions import (
+    Refund,
+    approve_refund,
+    cancel_refund,
+    request_refund,
+    submit_refund,
+)
+from domain.refund.reports import hear_refund
+from domain.refund.state import evolve_refund
 from tallystick.reference.arrows.exploring import Decided, Decision, Machine, by_two, made_by
 from tallystick.reference.arrows.samples import (
     AMOUNT,

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from domain.dispute import (
+from domain.dispute.decisions import (
     Dispute,
     DisputeStatus,
     accept_dispute,
@@ -15,8 +15,8 @@ from domain.dispute import (
     expire_dispute,
     submit_evidence,
 )
-from domain.dispute_reports import hear_dispute
-from domain.outcomes import DisputeNews, DisputeReport, DisputeStage, Outcome, Source
+from domain.dispute.reports import hear_dispute
+from domain.events.evidence import DisputeNews, DisputeReport, DisputeStage, Outcome, Source
 from tallystick.reference.arrows.exploring import Decision, Machine
 from tallystick.reference.arrows.samples import (
     AMOUNT,

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar, cast
 from domain.counters import counts
 from domain.errors import DomainError
 from domain.events import EVENT_TYPES, Count, LedgerEvent
-from domain.legs import LegStatus
 from domain.transactions import Transaction, evolve_transaction
+from domain.withdrawal.legs import LegStatus
 from tallystick.reference.arrows.samples import ANN, BEN, STREAM
 
 Decided = LedgerEvent | Sequence[LedgerEvent] | None

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from domain.deposit import DepositStatus
+from domain.deposit.decisions import DepositStatus
 from domain.errors import Reason
+from domain.events.evidence import Source
 from domain.money import Money
-from domain.outcomes import Source
-from domain.refund import (
+from domain.refund.decisions import (
     Refund,
     RefundStatus,
     approve_refund,
@@ -19,7 +19,7 @@ from domain.refund import (
     request_refund,
     submit_refund,
 )
-from domain.refund_reports import REFUND_TARGETS, hear_refund, resolve_refund
+from domain.refund.reports import REFUND_TARGETS, hear_refund, resolve_refund
 from tallystick.reference.arrows.exploring import Decision, Machine, by_two
 from tallystick.reference.arrows.samples import (
     AMOUNT,

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from domain import player as players
-from domain import provider as providers
-from domain.attempts import reference
-from domain.commands import Command
-from domain.deposit import Deposit, create_deposit, evolve_deposit, submit_deposit
-from domain.deposit_reports import hear_deposit
-from domain.limits import deposit_counts
+from domain.command import Command
+from domain.deposit.decisions import Deposit, create_deposit, evolve_deposit, submit_deposit
+from domain.deposit.reports import hear_deposit
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
+from domain.player import player as players
+from domain.player.limits import deposit_counts
+from domain.provider import provider as providers
+from domain.provider.attempt import reference
 
 STREAM: Final = UUID(int=1)
 """Of the transaction that is explored."""

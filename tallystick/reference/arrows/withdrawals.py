@@ -5,18 +5,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from domain.assessment import Assessment
-from domain.attempts import reference
-from domain.closed_loop import Plan
+from domain.approval.policy import DEFAULT_POLICY
 from domain.errors import Reason
 from domain.events import PlannedLeg
-from domain.legs import Leg, LegStatus
+from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
+from domain.fraud.assessment import Assessment
 from domain.money import Money
-from domain.outcomes import DeclineCode, Evidence, Outcome, Source
-from domain.policy import DEFAULT_POLICY
-from domain.withdrawal import Withdrawal, WithdrawalStatus
-from domain.withdrawal_approvals import missing_approvals
-from domain.withdrawal_decisions import (
+from domain.provider.attempt import reference
+from domain.withdrawal.approvals import missing_approvals
+from domain.withdrawal.closed_loop import Plan
+from domain.withdrawal.decisions import (
     amend_withdrawal,
     approve_withdrawal,
     cancel_withdrawal,
@@ -29,8 +27,10 @@ from domain.withdrawal_decisions import (
     score_withdrawal,
     screen_withdrawal,
 )
-from domain.withdrawal_reports import WITHDRAWAL_TARGETS, hear_withdrawal, resolve_withdrawal
-from domain.withdrawal_sending import retry_withdrawal, submit_withdrawal
+from domain.withdrawal.legs import Leg, LegStatus
+from domain.withdrawal.reports import WITHDRAWAL_TARGETS, hear_withdrawal, resolve_withdrawal
+from domain.withdrawal.sending import retry_withdrawal, submit_withdrawal
+from domain.withdrawal.state import Withdrawal, WithdrawalStatus
 from tallystick.reference.arrows import samples
 from tallystick.reference.arrows.exploring import Decision, Machine, by_two
 from tallystick.reference.arrows.samples import (

@@ -2,9 +2,9 @@
 
 import pytest
 
-from domain.assessment import RANK
-from domain.indicators.catalogue import BY_CODE, INDICATORS
-from domain.indicators.declaring import Indicator, Unit
+from domain.fraud.assessment import RANK
+from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS
+from domain.fraud.indicators.declaring import Indicator, Unit
 from domain.money import exponent
 from projections.fraud.checks.registry import CHECKS
 from projections.fraud.states import STATES

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.indicators.catalogue import BY_CODE
-from domain.indicators.declaring import Subject, Unit
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.declaring import Subject, Unit
 from projections.fraud.checks.paying_in import FATF_HIGH_RISK
 from projections.fraud.judging import weighed
 from projections.fraud.signals import AnySignal

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from domain.indicators.catalogue import BY_CODE
+from domain.fraud.indicators.catalogue import BY_CODE
 from projections.fraud.checks.instruments import NAMED_MAX
 from projections.fraud.judging import weighed
 from projections.fraud.signals import Declined, RefundAsked, Seen

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from domain.assessment import Severity
-from domain.indicators.catalogue import BY_CODE, INDICATORS
-from domain.indicators.declaring import Subject, Unit
+from domain.fraud.assessment import Severity
+from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS
+from domain.fraud.indicators.declaring import Subject, Unit
 from projections.fraud.judging import weighed
 from projections.fraud.signals import AnySignal
 from projections.fraud.states import PlayerState

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import IndicatorTerms, Rate
+from domain.fraud.ruleset import DEFAULT_TERMS
 from domain.money import AMOUNT_MINOR_MAX
 from domain.replacing import replace
-from domain.ruleset import DEFAULT_TERMS
 from projections.fraud.rules import Rules
 
 RULES = Rules("rules-test", DEFAULT_TERMS)

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from domain.events import Strength
-from domain.indicators.catalogue import BY_CODE
-from domain.strength import COVERED_MAX, covering, is_covered
+from domain.fraud.indicators.catalogue import BY_CODE
+from domain.fraud.strength import COVERED_MAX, covering, is_covered
 from projections.fraud.judging import weighed
 from projections.fraud.signals import Cleared, Declined, Disputed, HolderChecked, RefundAsked
 from tests.fraud_signals import (

@@ -12,12 +12,12 @@ import pytest
 
 from domain.accounts import floor_minor
 from domain.counters import counts
-from domain.deposit import Deposit
+from domain.deposit.decisions import Deposit
 from domain.events import LedgerEvent, PlayerEvent, PlayerRegistered
-from domain.player import Player, evolve_player
+from domain.player.player import Player, evolve_player
 from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction
-from domain.withdrawal import Withdrawal, WithdrawalStatus
+from domain.withdrawal.state import Withdrawal, WithdrawalStatus
 from ledger.eventstore.codec import TOPICS, decode, encode
 from projections.fraud.model import ASSESSMENTS, HITS
 from replay.backtest.digest import digest as digest_of_judging
@@ -116,8 +116,8 @@ def test_what_makes_players_act_knows_nothing_of_indicators(path: Path) -> None:
     named |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     forbidden = (
         "projections",
-        "domain.indicators",
-        "domain.ruleset",
+        "domain.fraud.indicators",
+        "domain.fraud.ruleset",
         *(f"tallystick.play.synthetic_players.{name}" for name in JUDGING),
     )
     assert not [name for name in named if name.startswith(forbidden)]

@@ -1,0 +1,1 @@
+"""Adjustments: two people correct the books."""

@@ -1,0 +1,1 @@
+"""Approvals: who has to agree, and what an agreement is bound to."""

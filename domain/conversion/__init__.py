@@ -1,0 +1,1 @@
+"""Conversions between currencies, and the rates they are made at."""

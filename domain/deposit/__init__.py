@@ -1,0 +1,1 @@
+"""Deposits: money that comes in."""

@@ -1,0 +1,1 @@
+"""Fraud: indicators and their rule sets, cases and reports."""

@@ -1,0 +1,1 @@
+"""Players: who they are, what holds them back, and what they use."""

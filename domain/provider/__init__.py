@@ -1,0 +1,1 @@
+"""Providers: what goes out to them, what they say, and how doubts end."""

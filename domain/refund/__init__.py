@@ -1,0 +1,1 @@
+"""Refunds: a deposit, or a part of it, that goes back."""

@@ -1,0 +1,1 @@
+"""Withdrawals: money that goes out, in one or several legs."""
