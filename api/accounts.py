@@ -13,9 +13,10 @@ from api.errors import AccountUnknown
 from api.reading import View, viewing
 from api.requests_transactions import ACCOUNT_PATTERN
 from api.resources import MoneyShown, Shown
-from projections import balances, past_balances
-from projections.balances import Balance
-from projections.journal import JOURNAL
+from projections.balances import balances
+from projections.balances.balances import Balance
+from projections.journal.journal import JOURNAL
+from projections.past import balances as past_balances
 
 router = APIRouter(
     prefix="/v1/accounts", tags=["Accounts"], route_class=KeyedRoute, dependencies=KEYED

@@ -59,7 +59,7 @@ from ledger.checkpoints.proving import ProofError
 from ledger.eventstore.errors import AppendError
 from ledger.eventstore.positions import AsOfError
 from ledger.providers.protocol import QuoteUnavailable
-from projections.reading import ReadModelBehind, Waiting
+from projections.engine.reading import ReadModelBehind, Waiting
 
 WRITES_MAX: Final = 64
 """Commands carried out at once; more wait for a thread, and their appends share one flush."""

@@ -27,9 +27,9 @@ from domain.fraud.assessment import SCORE_MAX, Assessment, Path, Severity
 from domain.fraud.indicators.catalogue import BY_CODE
 from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from ledger.commands.errors import TransactionNotFound
+from projections.engine.read_model import Recorded
 from projections.fraud import queries as hits
 from projections.fraud.model import FRAUD
-from projections.read_model import Recorded
 
 router = APIRouter(
     prefix="/v1/withdrawals",

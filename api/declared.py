@@ -8,7 +8,7 @@ from api.problems import MEDIA_TYPE, STATUS, TYPE_PREFIX, code_of, detail_of, ti
 from domain import errors as domain
 from ledger.commands import errors as commands
 from ledger.eventstore import errors as store
-from projections.reading import ReadModelBehind
+from projections.engine.reading import ReadModelBehind
 
 ErrorClass = type[Exception]
 

@@ -22,7 +22,7 @@ from domain.errors import EvidenceMissing
 from domain.events import DisputeOpened
 from domain.events.evidence import DisputeStage
 from ledger.commands.errors import TransactionNotFound
-from projections.history import Filters
+from projections.history.history import Filters
 
 router = APIRouter(
     prefix="/v1/disputes", tags=["Disputes"], route_class=KeyedRoute, dependencies=KEYED

@@ -24,7 +24,7 @@ from api.resources import Shown
 from api.roles import hidden_from
 from api.services import Services
 from domain.events import EVENT_TYPES
-from projections.history import HISTORY
+from projections.history.history import HISTORY
 
 _log = structlog.get_logger(__name__)
 

@@ -42,8 +42,8 @@ from domain.events import FraudCaseEvent, FraudCaseOpened
 from domain.fraud.assessment import Severity
 from domain.fraud.case import CaseDecision, CaseStatus, FraudCase, fold_case
 from ledger.commands.errors import CaseNotFound, PlayerNotFound, VersionChanged
-from projections import fraud_cases
-from projections.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow
+from projections.fraud_cases import fraud_cases
+from projections.fraud_cases.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow
 
 router = APIRouter(prefix="/v1/cases", tags=["Fraud"], route_class=KeyedRoute, dependencies=KEYED)
 

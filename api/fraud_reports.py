@@ -39,8 +39,8 @@ from domain.fraud.report import Report, fold_report
 from domain.transactions import Transaction, kind_of
 from ledger.commands.errors import CaseNotFound, ReportNotFound, TransactionNotFound, VersionChanged
 from ledger.commands.handling import Caller, command_id
-from projections import fraud_cases
-from projections.fraud_cases import FRAUD_CASES
+from projections.fraud_cases import fraud_cases
+from projections.fraud_cases.fraud_cases import FRAUD_CASES
 
 router = APIRouter(tags=["Fraud"], route_class=KeyedRoute, dependencies=KEYED)
 

@@ -16,7 +16,7 @@ from api.reading import reading
 from api.resources import Shown
 from api.services import Services
 from ledger.checkpoints import signers
-from projections.reading import ModelLag, lag
+from projections.engine.reading import ModelLag, lag
 from projections.registry import READ_MODELS
 
 router = APIRouter(tags=["Operations"], route_class=OpenRoute)

@@ -17,8 +17,8 @@ from api.rulesets import rulesets_at
 from domain.errors import RoleNotAllowed
 from domain.fraud.indicators.catalogue import BY_CODE
 from domain.fraud.ruleset import RuleSets
-from projections import fraud_cases
-from projections.fraud_cases import FRAUD_CASES
+from projections.fraud_cases import fraud_cases
+from projections.fraud_cases.fraud_cases import FRAUD_CASES
 
 router = APIRouter(
     prefix="/v1/indicators",

@@ -20,8 +20,8 @@ from domain.postings import postings
 from domain.transactions import Transaction, project_transaction
 from ledger.commands.handling import project_player
 from ledger.eventstore.codec import TOPICS, decode
-from projections.history import HISTORY
-from projections.read_model import Recorded, schema_of
+from projections.engine.read_model import Recorded, schema_of
+from projections.history.history import HISTORY
 
 SCANNED_MAX: Final = 20_000
 """Positions looked at for one page, so that a filter that matches nothing is quick as well."""

@@ -14,10 +14,10 @@ from api.reading import viewing
 from api.resources import Shown
 from api.roles import hidden_from
 from api.transactions import past_transactions
-from projections import lookup
-from projections.history import HISTORY
-from projections.journal import JOURNAL
-from projections.lookup import TEXT_CHARS_MAX, Hit
+from projections.history.history import HISTORY
+from projections.journal.journal import JOURNAL
+from projections.lookup import lookup
+from projections.lookup.lookup import TEXT_CHARS_MAX, Hit
 
 router = APIRouter(
     prefix="/v1/lookup", tags=["Transactions"], route_class=KeyedRoute, dependencies=KEYED

@@ -24,8 +24,8 @@ from domain.errors import LimitInvalid, NothingToChange
 from domain.player.calendar import today_of
 from domain.player.player import Player
 from ledger.commands.errors import PlayerNotFound
-from projections import balances
-from projections.history import HISTORY
+from projections.balances import balances
+from projections.history.history import HISTORY
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED

@@ -22,10 +22,12 @@ from api.resources import Instant, MoneyShown, Shown
 from domain.counters import instrument_counter
 from domain.player.player import Player
 from ledger.commands.errors import PlayerNotFound
-from projections import balances, journal, past_balances
-from projections.balances import Balance
-from projections.history import HISTORY
-from projections.journal import JOURNAL, Entry
+from projections.balances import balances
+from projections.balances.balances import Balance
+from projections.history.history import HISTORY
+from projections.journal import journal
+from projections.journal.journal import JOURNAL, Entry
+from projections.past import balances as past_balances
 
 router = APIRouter(
     prefix="/v1/players", tags=["Players"], route_class=KeyedRoute, dependencies=KEYED

@@ -20,7 +20,7 @@ from ledger.commands import errors as commands
 from ledger.eventstore import errors as store
 from ledger.eventstore.positions import AsOfError, AsOfInFuture, AsOfInvalid
 from ledger.providers.protocol import QuoteUnavailable
-from projections.reading import ReadModelBehind
+from projections.engine.reading import ReadModelBehind
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:tallystick:problem:"

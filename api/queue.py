@@ -23,10 +23,12 @@ from api.transactions import Kind
 from api.validation import invalid
 from api.withholding import queue_reasons
 from domain.withdrawal.state import WithdrawalStatus
-from projections import past, past_queue, withdrawal_queue
-from projections.history import HISTORY
-from projections.past_queue import PastCursor, PastWaiting
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE, Case, Cursor
+from projections.history.history import HISTORY
+from projections.past import history as past
+from projections.past import queue as past_queue
+from projections.past.queue import PastCursor, PastWaiting
+from projections.queue import withdrawal_queue
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE, Case, Cursor
 
 router = APIRouter(tags=["Queue"], route_class=KeyedRoute, dependencies=KEYED)
 

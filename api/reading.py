@@ -16,8 +16,8 @@ from api.errors import RequestError
 from api.log_reading import EVERYTHING, Began
 from api.services import Read, ReadConnection, Services
 from domain.errors import DomainError
-from projections.read_model import ReadModel
-from projections.reading import Waiting
+from projections.engine.read_model import ReadModel
+from projections.engine.reading import Waiting
 
 WAIT_SECONDS_MAX: Final = 5.0
 

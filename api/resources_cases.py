@@ -8,7 +8,7 @@ from pydantic import Field
 from api.resources import Instant, Shown
 from api.resources_fraud import CaseHitShown
 from domain.fraud.case import FraudCase
-from projections.fraud_cases import FraudCaseRow
+from projections.fraud_cases.fraud_cases import FraudCaseRow
 
 
 class CaseListed(Shown):

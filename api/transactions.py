@@ -37,10 +37,11 @@ from domain.refund.decisions import RefundStatus
 from domain.transactions import Transaction
 from domain.withdrawal.state import WithdrawalStatus
 from ledger.commands.errors import TransactionNotFound
-from projections import history, past
-from projections.history import HISTORY, Filters
-from projections.history_status import Creation
-from projections.past import LOOKED_AT_MAX, PastTransactions
+from projections.history import history
+from projections.history.history import HISTORY, Filters
+from projections.history.status import Creation
+from projections.past import history as past
+from projections.past.history import LOOKED_AT_MAX, PastTransactions
 
 router = APIRouter(
     prefix="/v1/transactions", tags=["Transactions"], route_class=KeyedRoute, dependencies=KEYED

@@ -27,7 +27,7 @@ from ledger.eventstore.embedded import control
 from ledger.eventstore.errors import AppendError
 from ledger.eventstore.ledger import Drafting, Ledger
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
 from projections.registry import READ_MODELS
 from replay.progress import reporting
 from tallystick.serve import bootstrap

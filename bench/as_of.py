@@ -24,7 +24,7 @@ from rich.table import Table
 from ledger.eventstore import database, positions
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections import journal
+from projections.journal import journal
 from replay import past
 from replay.player import player_then
 from replay.transaction import story

@@ -35,8 +35,8 @@ from ledger.eventstore import database
 from ledger.eventstore.codec import TOPICS, decode_stored
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections.history import HISTORY
-from projections.read_model import Recorded, Rows, types_ignored
+from projections.engine.read_model import Recorded, Rows, types_ignored
+from projections.history.history import HISTORY
 from replay import log
 from replay.archive import layout, read
 from replay.archive.fold import COLUMNS, decoded, seldom_collected, topics_of

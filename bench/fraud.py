@@ -31,9 +31,9 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role
 from ledger.eventstore.ledger import Drafting
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
+from projections.engine.read_model import Recorded, Rows
 from projections.fraud.model import FRAUD
-from projections.read_model import Recorded, Rows
 from tallystick.play import synthetic_players
 from tallystick.serve import bootstrap
 from tests.population_log import append_drafts

@@ -20,11 +20,11 @@ from ledger.eventstore import database
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
+from projections.engine.read_model import schema_of
+from projections.engine.tables import adapt, builder
 from projections.fraud.judging import Hit
 from projections.fraud.model import ASSESSMENTS, FRAUD, HITS, AssessmentRow
-from projections.read_model import schema_of
-from projections.tables import adapt, builder
 from replay.archive.write import archive
 from replay.backtest.candidates import Named
 from replay.backtest.digest import digest

@@ -22,7 +22,7 @@ from eventsourcing.system import NotificationLogReader
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections.history import HISTORY
+from projections.history.history import HISTORY
 from projections.registry import READ_MODELS
 from replay.rebuild.as_of import build_as_of, drop_as_of
 

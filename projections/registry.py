@@ -1,12 +1,12 @@
 """Every read model that follows the log."""
 
+from projections.engine.read_model import ReadModel
 from projections.fraud.model import FRAUD
-from projections.fraud_cases import FRAUD_CASES
-from projections.history import HISTORY
-from projections.journal import JOURNAL
-from projections.outstanding_fold import OUTSTANDING
-from projections.read_model import ReadModel
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE
+from projections.fraud_cases.fraud_cases import FRAUD_CASES
+from projections.history.history import HISTORY
+from projections.journal.journal import JOURNAL
+from projections.outstanding.fold import OUTSTANDING
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
 
 READ_MODELS: tuple[ReadModel, ...] = (
     HISTORY,

@@ -10,8 +10,8 @@ from psycopg.rows import args_row
 
 from domain.accounts import currency_of
 from domain.money import currencies
-from projections.journal import ACCOUNTS, ENTRIES, JOURNAL, Account, Entry
-from projections.read_model import Recorded, Rows
+from projections.engine.read_model import Recorded, Rows
+from projections.journal.journal import ACCOUNTS, ENTRIES, JOURNAL, Account, Entry
 from replay import past
 from replay.log import POSITION_MAX
 from replay.nothing import Nothing

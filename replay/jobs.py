@@ -27,7 +27,7 @@ from ledger.eventstore.ledger import utc_now
 from ledger.export_jobs import Job, Leases
 from ledger.faultpoints import faultpoint
 from ledger.settings import Settings
-from projections.reading import ReadModelBehind
+from projections.engine.reading import ReadModelBehind
 from replay.archive.layout import ArchiveBusy
 from replay.case.streams import Case, CaseKind, NotForAsker, Unreadable
 from replay.case.write import NoCheckpoint, write_case

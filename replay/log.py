@@ -12,7 +12,7 @@ from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
 
 from ledger.eventstore.merkle import recorded_at_us as recorded_at_us
-from projections.log_reader import recorded_at as recorded_at
+from projections.engine.log_reader import recorded_at as recorded_at
 
 PAGE_EVENTS: Final = 5_000
 POSITION_MAX: Final = 2**63 - 1

@@ -21,12 +21,12 @@ from domain.accounts import player_of
 from domain.events import LedgerEvent
 from domain.postings import postings
 from ledger.eventstore.codec import TOPICS, decode
-from projections import compare
-from projections.history import HISTORY
-from projections.history_status import Creation
-from projections.journal import JOURNAL
-from projections.read_model import ReadModel, schema_of
-from projections.tables import NotInstalled, schema_seen
+from projections.engine import compare
+from projections.engine.read_model import ReadModel, schema_of
+from projections.engine.tables import NotInstalled, schema_seen
+from projections.history.history import HISTORY
+from projections.history.status import Creation
+from projections.journal.journal import JOURNAL
 from replay import log
 
 _CREATIONS: Final = [TOPICS[cls] for cls in get_args(Creation)]

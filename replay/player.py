@@ -21,9 +21,9 @@ from domain.events import HoldLifted, HoldPlaced, PlayerEvent
 from domain.money import currencies
 from domain.player.calendar import today_of
 from domain.player.player import Player, evolve_player
-from projections.history import HISTORY
-from projections.history_fold import TRANSACTIONS, Transaction
-from projections.read_model import Recorded, Rows
+from projections.engine.read_model import Recorded, Rows
+from projections.history.fold import TRANSACTIONS, Transaction
+from projections.history.history import HISTORY
 from replay import past
 from replay.nothing import why_nothing
 from replay.past import Stored

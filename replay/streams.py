@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from domain.transactions import Transaction, evolve_transaction
 from ledger.eventstore.codec import UnreadableEvent, decode_stored
-from projections.history_status import NotOfTransactions
+from projections.history.status import NotOfTransactions
 
 PAGE_EVENTS = 5_000
 

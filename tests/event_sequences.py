@@ -40,7 +40,7 @@ from domain.transactions import Transaction, evolve_transaction
 from domain.withdrawal.closed_loop import Plan, plan_legs
 from domain.withdrawal.state import Withdrawal
 from ledger.eventstore.codec import TOPICS, encode
-from projections.read_model import Recorded
+from projections.engine.read_model import Recorded
 from tests import event_beginnings, event_proceedings
 from tests.event_beginnings import AWKWARD
 

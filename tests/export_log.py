@@ -17,9 +17,9 @@ from ledger.eventstore.codec import TOPICS, decode, encode
 from ledger.eventstore.database import Role
 from ledger.eventstore.merkle import Frontier, leaf_hash
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
+from projections.engine.tables import install
 from projections.registry import READ_MODELS
-from projections.tables import install
 from replay.export.selection import Selection
 from tests.event_sequences import world
 

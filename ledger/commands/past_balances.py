@@ -7,8 +7,9 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from ledger.eventstore.ledger import Ledger
-from projections import journal, reading
-from projections.journal import JOURNAL
+from projections.engine import reading
+from projections.journal import journal
+from projections.journal.journal import JOURNAL
 
 CONNECTIONS_MAX = 8
 

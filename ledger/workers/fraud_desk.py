@@ -36,12 +36,14 @@ from ledger.commands.handling import Caller, Drafted, Handling
 from ledger.commands.player import PlayerCommands
 from ledger.commands.ruleset import RuleSetCommands
 from ledger.eventstore.errors import OutcomeUnknown, QueueFull, StoreUnavailable
-from projections import fraud_cases, history, reading
+from projections.engine import reading
+from projections.engine.reading import ReadModelBehind
 from projections.fraud import queries
 from projections.fraud.judging import Hit
 from projections.fraud.model import AssessmentRow
-from projections.history import HISTORY
-from projections.reading import ReadModelBehind
+from projections.fraud_cases import fraud_cases
+from projections.history import history
+from projections.history.history import HISTORY
 
 BATCH: Final = 200
 IDLE_SECONDS: Final = 0.1

@@ -36,8 +36,8 @@ from ledger.providers.protocol import (
     RefundSubmission,
 )
 from ledger.workers.hands import Hands
-from projections import outstanding
-from projections.outstanding import CALLS, Kind, Work
+from projections.outstanding import outstanding
+from projections.outstanding.outstanding import CALLS, Kind, Work
 
 DATABASE_SECONDS_MAX = 10.0
 """What a piece of work may wait for the database before its last call, or it is left undone."""

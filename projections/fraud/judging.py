@@ -16,10 +16,10 @@ from domain.fraud.assessment import RANK, Severity
 from domain.fraud.indicators.catalogue import BY_CODE
 from domain.fraud.indicators.declaring import Indicator
 from domain.fraud.strength import Covered, covering, is_covered
+from projections.engine.read_model import Row
 from projections.fraud.rules import LIVE, OFF, Rule, Rules
 from projections.fraud.signals import AnySignal, Cleared, instant
 from projections.fraud.states import STATES, Active, AnyState
-from projections.read_model import Row
 
 _BIGINT_MAX: Final = 2**63 - 1
 _RANK: Final[Mapping[str, int]] = {severity.value: rank for severity, rank in RANK.items()}

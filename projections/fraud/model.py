@@ -18,10 +18,11 @@ from domain.events import (
 )
 from domain.fraud.assessment import Assessment, Severity, assess
 from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
+from projections.engine.read_model import Kept, Keys, Recorded, Row, Rows, Table
 from projections.fraud.checks.registry import JUDGE
+from projections.fraud.event_signals import SAYS_SOMETHING, signals
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.rules import LIVE, Rules
-from projections.fraud.saying import SAYS_SOMETHING, signals
 from projections.fraud.signals import (
     AnySignal,
     LegAsked,
@@ -29,7 +30,6 @@ from projections.fraud.signals import (
     Seen,
 )
 from projections.fraud.states import AnyState
-from projections.read_model import Kept, Keys, Recorded, Row, Rows, Table
 
 DDL = """
 CREATE TABLE subjects (

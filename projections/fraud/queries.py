@@ -8,9 +8,9 @@ from uuid import UUID
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row
 
+from projections.engine.tables import builder
 from projections.fraud.judging import Hit
 from projections.fraud.model import ASSESSMENTS, HITS, AssessmentRow
-from projections.tables import builder
 
 _HIT: Final = builder(Hit)
 _ASSESSMENT: Final = builder(AssessmentRow)

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from domain.fraud.strength import Covered
+from projections.engine.read_model import Kept
 from projections.fraud.windows import NOTHING, Entries
-from projections.read_model import Kept
 
 INSTRUMENTS_MAX: Final = 64
 """Of one player; those used longest ago are forgotten first."""

@@ -8,9 +8,9 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow, args_row
 
-from projections.compare import checkpoint
-from projections.read_model import ReadModel
-from projections.tables import NotInstalled, StoredTable, adapt, schema_seen
+from projections.engine.compare import checkpoint
+from projections.engine.read_model import ReadModel
+from projections.engine.tables import NotInstalled, StoredTable, adapt, schema_seen
 from replay import log
 from replay.archive.fold import BUCKET_LOCAL, Digest
 from replay.archive.layout import bucket_of

@@ -25,10 +25,10 @@ from domain.counters import counts
 from domain.events import EVENT_TYPES, LedgerEvent
 from domain.postings import postings
 from ledger.eventstore.codec import TOPICS, UnreadableEvent, decode_stored
-from projections.history import HISTORY
-from projections.journal import JOURNAL
-from projections.read_model import ReadModel, Recorded, Row, Rows, types_ignored
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE
+from projections.engine.read_model import ReadModel, Recorded, Row, Rows, types_ignored
+from projections.history.history import HISTORY
+from projections.journal.journal import JOURNAL
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
 from replay.archive import layout, read
 from replay.archive.layout import ArchiveError
 from replay.progress import peak_memory_mb

@@ -22,8 +22,8 @@ from domain.events import (
     WithdrawalAmended,
     WithdrawalRequested,
 )
+from projections.fraud.event_signals import SAYS_SOMETHING, signals
 from projections.fraud.model import asked_about
-from projections.fraud.saying import SAYS_SOMETHING, signals
 from projections.fraud.signals import AnySignal
 from replay.archive.fold import columns_of, decoded, seldom_collected, topics_of
 from replay.archive.layout import ArchiveError

@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import msgspec
 
+from projections.engine.read_model import Row
 from projections.fraud.judging import Hit
 from projections.fraud.model import AssessmentRow
-from projections.read_model import Row
 
 _encoder = msgspec.json.Encoder(order="sorted")
 

@@ -12,10 +12,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.faultpoints import faultpoint
-from projections.collecting import collector_paused
-from projections.history import HISTORY
-from projections.reading import wait_for_sync
-from projections.tables import NotInstalled
+from projections.engine.collecting import collector_paused
+from projections.engine.reading import wait_for_sync
+from projections.engine.tables import NotInstalled
+from projections.history.history import HISTORY
 from replay import log
 from replay.export.ahead import ahead
 from replay.export.errors import FolderTaken, LogAltered, TooManyEvents

@@ -15,8 +15,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.events import EVENT_TYPES
-from projections.history import HISTORY
-from projections.tables import schema_seen
+from projections.engine.tables import schema_seen
+from projections.history.history import HISTORY
 from replay import log
 from replay.export.errors import BeyondLog, SelectionInvalid
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from projections.read_model import ReadModel, Table
-from projections.tables import sql_types
+from projections.engine.read_model import ReadModel, Table
+from projections.engine.tables import sql_types
 
 DIFFERENCES_MAX: Final = 10
 

@@ -9,12 +9,12 @@ from psycopg import Connection
 
 from domain.events import LedgerEvent
 from ledger.eventstore.codec import TOPICS, decode_stored
-from projections.bulk import BulkTable
-from projections.collecting import collector_paused
-from projections.following import Unfoldable, fold
-from projections.log_reader import CannotDecode, LogGap, RangeReader
-from projections.read_model import ReadModel, Recorded, Rows, types_ignored
-from projections.tables import adapt
+from projections.engine.bulk import BulkTable
+from projections.engine.collecting import collector_paused
+from projections.engine.following import Unfoldable, fold
+from projections.engine.log_reader import CannotDecode, LogGap, RangeReader
+from projections.engine.read_model import ReadModel, Recorded, Rows, types_ignored
+from projections.engine.tables import adapt
 from replay.rebuild.state import RebuildFailed, State
 
 STRETCH_EVENTS: Final = 20_000

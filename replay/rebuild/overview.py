@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from projections.read_model import ReadModel, schema_of
+from projections.engine.read_model import ReadModel, schema_of
 from replay.rebuild import schemas
 from replay.rebuild import state as states
 from replay.rebuild.state import Phase, RebuildRunning, State

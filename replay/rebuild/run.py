@@ -11,8 +11,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from projections.read_model import ReadModel, schema_of
-from projections.tables import create_indexes_in, create_tables_in, exists
+from projections.engine.read_model import ReadModel, schema_of
+from projections.engine.tables import create_indexes_in, create_tables_in, exists
 from replay import log
 from replay.rebuild import schemas
 from replay.rebuild import state as states

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg import Connection, errors, sql
 
-from projections.tables import exists
+from projections.engine.tables import exists
 
 LOCK_TIMEOUT_MS: Final = 200
 """How long a lock may queue: whoever wants a conflicting one meanwhile waits behind it."""

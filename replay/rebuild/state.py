@@ -12,7 +12,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import args_row
 
-from projections.read_model import ReadModel, schema_of
+from projections.engine.read_model import ReadModel, schema_of
 
 _LOCK_SECONDS = 2.0
 _LOCK_REBUILD = 7_236

@@ -13,8 +13,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection, errors, sql
 
-from projections.read_model import ReadModel, schema_of
-from projections.tables import exists, take_turns_installing
+from projections.engine.read_model import ReadModel, schema_of
+from projections.engine.tables import exists, take_turns_installing
 from replay import log
 from replay.rebuild import state as states
 from replay.rebuild.digests import RowsDiffer, differences, digest

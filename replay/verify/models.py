@@ -8,10 +8,10 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from projections import compare
-from projections.compare import Alongside, Difference
-from projections.read_model import ReadModel, Recorded, Rows, Table
-from projections.tables import NotInstalled, StoredTable, schema_seen
+from projections.engine import compare
+from projections.engine.compare import Alongside, Difference
+from projections.engine.read_model import ReadModel, Recorded, Rows, Table
+from projections.engine.tables import NotInstalled, StoredTable, schema_seen
 from replay.spill import Spilled
 from replay.verify.findings import PROBLEMS_MAX, Findings
 

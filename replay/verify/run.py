@@ -16,9 +16,9 @@ import psycopg
 from psycopg import Connection
 
 from ledger.checkpoints.note import Verifier
-from projections.read_model import ReadModel
+from projections.engine.read_model import ReadModel
+from projections.engine.tables import NotInstalled, schema_seen
 from projections.registry import READ_MODELS
-from projections.tables import NotInstalled, schema_seen
 from replay import log
 from replay.log import Head
 from replay.progress import peak_memory_mb

@@ -14,8 +14,8 @@ from psycopg import Connection
 
 from ledger.eventstore.codec import UnreadableEvent, decode_stored
 from ledger.eventstore.stored_hashes import HashesMissing
-from projections.collecting import collector_paused
-from projections.read_model import ReadModel, Recorded
+from projections.engine.collecting import collector_paused
+from projections.engine.read_model import ReadModel, Recorded
 from replay import log, streams
 from replay.log import Raw
 from replay.streams import Share

@@ -21,7 +21,7 @@ from ledger.eventstore.embedded.binaries import candidate_folders
 from ledger.eventstore.embedded.home import locate
 from ledger.eventstore.setup_error import SetupError
 from ledger.settings import Settings, redacted
-from projections import reading
+from projections.engine import reading
 from projections.registry import READ_MODELS
 from tallystick.cli.terminal import output
 

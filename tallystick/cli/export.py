@@ -16,7 +16,7 @@ from ledger.eventstore.database import Role
 from ledger.eventstore.positions import AsOfError, instant_named
 from ledger.eventstore.setup_error import SetupError
 from ledger.settings import Settings
-from projections.reading import ReadModelBehind
+from projections.engine.reading import ReadModelBehind
 from replay import log
 from replay.export.errors import ExportError, SelectionInvalid
 from replay.export.folder import MANIFEST

@@ -23,7 +23,7 @@ from ledger.eventstore.errors import AppendError
 from ledger.eventstore.setup_error import SetupError
 from ledger.faultpoints import faultpoint
 from ledger.settings import Settings
-from projections.read_model import ReadModel
+from projections.engine.read_model import ReadModel
 from projections.registry import READ_MODELS
 from replay.progress import peak_memory_mb, reporting
 from replay.rebuild import overview

@@ -54,8 +54,8 @@ from ledger.providers.protocol import PaymentProvider
 from ledger.settings import Settings
 from ledger.workers.fraud_desk import FraudDesk
 from ledger.workers.worker import Worker
-from projections import tables
-from projections.engine import Projector
+from projections.engine import tables
+from projections.engine.projector import Projector
 from projections.registry import READ_MODELS
 
 if TYPE_CHECKING:  # it takes longer to load than all the rest, and few processes answer HTTP

@@ -24,7 +24,7 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role
 from ledger.eventstore.merkle import Frontier
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
 from projections.registry import READ_MODELS
 from replay.verify import Verification, part_names, tasks, verify
 from replay.verify.run import _Run

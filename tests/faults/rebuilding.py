@@ -5,7 +5,7 @@ import signal
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from ledger.eventstore.ledger import Ledger
-from projections.history import HISTORY
+from projections.history.history import HISTORY
 from replay.rebuild.run import Rebuild
 
 

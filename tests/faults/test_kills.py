@@ -29,7 +29,8 @@ from ledger.access.keyring import provider_secrets
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections import outstanding, reading
+from projections.engine import reading
+from projections.outstanding import outstanding
 from projections.registry import READ_MODELS
 from replay.verify import verify
 from tallystick.serve import bootstrap, stack

@@ -36,7 +36,7 @@ from ledger.eventstore import database
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
 from projections.registry import READ_MODELS
 from tallystick.serve import bootstrap
 from tests.integration.assessing import dispatch_of, publish_rules

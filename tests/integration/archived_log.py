@@ -16,9 +16,9 @@ from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.errors import AppendError
 from ledger.eventstore.ledger import Drafting
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
+from projections.engine.tables import install
 from projections.registry import READ_MODELS
-from projections.tables import install
 from tests.event_sequences import world
 from tests.ledger_checks import ledger_on, rows
 

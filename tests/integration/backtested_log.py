@@ -27,13 +27,13 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.ledger import Drafting
 from ledger.settings import Settings
 from ledger.workers.fraud_desk import indicator_hit
+from projections.engine.read_model import Recorded, Rows
 from projections.fraud.checks.registry import JUDGE
+from projections.fraud.event_signals import signals
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.model import HITS, Fraud, asked_about
 from projections.fraud.rules import Rules
-from projections.fraud.saying import signals
 from projections.fraud.states import AnyState
-from projections.read_model import Recorded, Rows
 from replay.backtest.candidates import changed_terms
 from tallystick.play import synthetic_players
 from tests.ledger_checks import log, rejected

@@ -15,12 +15,12 @@ from domain.counters import Window
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections.engine import Projector
-from projections.following import FollowingModel
-from projections.log_reader import LogReader
-from projections.read_model import schema_of
+from projections.engine.following import FollowingModel
+from projections.engine.log_reader import LogReader
+from projections.engine.projector import Projector
+from projections.engine.read_model import schema_of
+from projections.engine.tables import adapt, install
 from projections.registry import READ_MODELS
-from projections.tables import adapt, install
 from tests.ledger_checks import log
 from tests.property.backroom import by, two_processes
 from tests.property.mixed_core import PROVIDER

@@ -16,12 +16,12 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.ledger import Drafting, Ledger
 from ledger.settings import Settings
-from projections.compare import checkpoint, compare, fold_all
-from projections.engine import Projector
-from projections.history import HISTORY
-from projections.read_model import ReadModel, Recorded, schema_of
+from projections.engine.compare import checkpoint, compare, fold_all
+from projections.engine.projector import Projector
+from projections.engine.read_model import ReadModel, Recorded, schema_of
+from projections.engine.tables import install
+from projections.history.history import HISTORY
 from projections.registry import READ_MODELS
-from projections.tables import install
 from replay.rebuild.recording import read_model_stream
 from replay.rebuild.run import Rebuild, Rebuilt
 from tests.event_sequences import world

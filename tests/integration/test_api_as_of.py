@@ -26,7 +26,7 @@ from ledger.eventstore import database
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from projections.engine import Projector
+from projections.engine.projector import Projector
 from projections.registry import READ_MODELS
 from tallystick.serve import bootstrap
 from tests.integration.api_server import services_over, serving
@@ -466,10 +466,10 @@ def test_the_next_page_stays_where_the_first_one_was(told: Told) -> None:
 def test_a_page_that_looked_at_enough_says_so_and_goes_on(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projections.past.LOOKED_AT_MAX", 20)
-    monkeypatch.setattr("projections.past._LOOKED_AT_ONCE", 10)
+    monkeypatch.setattr("projections.past.history.LOOKED_AT_MAX", 20)
+    monkeypatch.setattr("projections.past.history._LOOKED_AT_ONCE", 10)
     monkeypatch.setattr("api.transactions.LOOKED_AT_MAX", 20)
-    monkeypatch.setattr("projections.past_queue.WINDOW", 9)
+    monkeypatch.setattr("projections.past.queue.WINDOW", 9)
     position = told.day.stops[-2].position
     rare = {"kind": "withdrawal", "status": "under_review"}
     for path, params in {"/v1/transactions": rare, "/v1/queue": {"limit": 2}}.items():
@@ -485,11 +485,11 @@ def test_a_page_that_looked_at_enough_says_so_and_goes_on(
                 empty += 1
                 assert "go on with the next" in response.headers["tallystick-empty-because"]
             response = told.client.get(response.links["next"]["url"])
-        monkeypatch.setattr("projections.past.LOOKED_AT_MAX", 2_000)
-        monkeypatch.setattr("projections.past_queue.WINDOW", 5_000)
+        monkeypatch.setattr("projections.past.history.LOOKED_AT_MAX", 2_000)
+        monkeypatch.setattr("projections.past.queue.WINDOW", 5_000)
         whole = told.get(path, **{**params, "limit": 500}, as_of=position).json()["items"]
         assert sorted(map(str, walked)) == sorted(map(str, whole))
-        monkeypatch.setattr("projections.past_queue.WINDOW", 9)
+        monkeypatch.setattr("projections.past.queue.WINDOW", 9)
 
 
 # --- what there is no answer about --------------------------------------------------------------

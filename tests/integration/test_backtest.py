@@ -18,12 +18,12 @@ from domain.fraud.ruleset import DEFAULT_NAME
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections.compare import checkpoint
-from projections.engine import Projector
+from projections.engine.compare import checkpoint
+from projections.engine.projector import Projector
+from projections.engine.read_model import schema_of
+from projections.engine.tables import adapt, builder, install
 from projections.fraud.judging import Hit
 from projections.fraud.model import ASSESSMENTS, FRAUD, HITS, AssessmentRow
-from projections.read_model import schema_of
-from projections.tables import adapt, builder, install
 from replay.archive import layout
 from replay.archive.write import archive
 from replay.backtest.candidates import Changed, Named

@@ -24,7 +24,7 @@ from ledger.eventstore.database import (
 )
 from ledger.eventstore.embedded import control
 from ledger.settings import Settings, redacted
-from projections.history import HISTORY
+from projections.history.history import HISTORY
 from tallystick.cli.doctor import run_checks
 from tests.conftest import admin_connection, embedded_settings, fresh_database
 

@@ -25,8 +25,8 @@ from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.eventstore.merkle import Frontier, leaf_hash
 from ledger.settings import Settings
-from projections.history import HISTORY
-from projections.reading import ReadModelBehind
+from projections.engine.reading import ReadModelBehind
+from projections.history.history import HISTORY
 from replay.export import run as export_run
 from replay.export import sinks
 from replay.export.errors import (

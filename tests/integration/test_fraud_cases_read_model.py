@@ -19,10 +19,10 @@ from ledger.commands.handling import Caller, Handling
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections import fraud_cases
-from projections.engine import Projector
-from projections.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow
-from projections.tables import install
+from projections.engine.projector import Projector
+from projections.engine.tables import install
+from projections.fraud_cases import fraud_cases
+from projections.fraud_cases.fraud_cases import FRAUD_CASES, CaseCursor, FraudCaseRow
 from tests.ledger_checks import ledger_on
 
 T = TypeVar("T")

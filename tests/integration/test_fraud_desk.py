@@ -32,9 +32,9 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
 from ledger.workers.fraud_desk import BATCH, FraudDesk
-from projections.engine import Projector
+from projections.engine.projector import Projector
 from projections.fraud.model import FRAUD
-from projections.fraud_cases import FRAUD_CASES
+from projections.fraud_cases.fraud_cases import FRAUD_CASES
 from tallystick.serve import bootstrap
 from tests.conftest import admin_connection
 from tests.integration.api_server import Api, ledger_of, running_api, services_over

@@ -26,13 +26,13 @@ from domain.replacing import replace
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections.bulk import BulkTable
-from projections.compare import checkpoint, compare, fold_all
-from projections.engine import Projector
+from projections.engine.bulk import BulkTable
+from projections.engine.compare import checkpoint, compare, fold_all
+from projections.engine.projector import Projector
+from projections.engine.read_model import Recorded, Rows
+from projections.engine.tables import StoredTable, adapt, create_tables_in, install
 from projections.fraud.model import ASSESSMENTS, DUE, FRAUD, HITS, SUBJECTS, SubjectRow
 from projections.fraud.states import PlayerState
-from projections.read_model import Recorded, Rows
-from projections.tables import StoredTable, adapt, create_tables_in, install
 from tests.event_sequences import write_log
 from tests.property.fraud_world import EDGES, EVIDENCE, PLAYERS, World
 

@@ -15,15 +15,15 @@ from domain.events import LedgerEvent
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections.compare import checkpoint, compare, fold_all
-from projections.engine import Projector
-from projections.history import HISTORY
-from projections.journal import JOURNAL
-from projections.log_reader import LogGap
-from projections.read_model import Keys, ReadModel, Recorded, Row, Rows, Table, schema_of
-from projections.reading import ModelLag, ReadModelBehind, lag_sync, wait_for_sync
+from projections.engine.compare import checkpoint, compare, fold_all
+from projections.engine.log_reader import LogGap
+from projections.engine.projector import Projector
+from projections.engine.read_model import Keys, ReadModel, Recorded, Row, Rows, Table, schema_of
+from projections.engine.reading import ModelLag, ReadModelBehind, lag_sync, wait_for_sync
+from projections.engine.tables import NotInstalled, install, sql_types
+from projections.history.history import HISTORY
+from projections.journal.journal import JOURNAL
 from projections.registry import READ_MODELS
-from projections.tables import NotInstalled, install, sql_types
 from tests.conftest import admin_connection
 from tests.event_sequences import recorded, world, write_log
 

@@ -28,19 +28,25 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.ledger import Ledger
 from ledger.settings import Settings
-from projections import balances, history, journal, lookup, outstanding, reading, withdrawal_queue
-from projections.cases import CASES
-from projections.compare import fold_all
-from projections.engine import Projector
-from projections.history import HISTORY, Filters
-from projections.history_fold import TRANSACTIONS, Transaction
-from projections.journal import ENTRIES, JOURNAL
-from projections.outstanding import Kind, Work
-from projections.outstanding_fold import OUTSTANDING
-from projections.read_model import Rows
+from projections.balances import balances
+from projections.engine import reading
+from projections.engine.compare import fold_all
+from projections.engine.projector import Projector
+from projections.engine.read_model import Rows
+from projections.engine.tables import install
+from projections.history import history
+from projections.history.fold import TRANSACTIONS, Transaction
+from projections.history.history import HISTORY, Filters
+from projections.journal import journal
+from projections.journal.journal import ENTRIES, JOURNAL
+from projections.lookup import lookup
+from projections.outstanding import outstanding
+from projections.outstanding.fold import OUTSTANDING
+from projections.outstanding.outstanding import Kind, Work
+from projections.queue import withdrawal_queue
+from projections.queue.fold import CASES
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
 from projections.registry import READ_MODELS
-from projections.tables import install
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE
 from tests import scenario
 from tests.event_sequences import START, World, recorded, world, write_log
 from tests.scenario import NOW, PROVIDER_NAME, TRANSACTION, command, heard

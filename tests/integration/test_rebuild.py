@@ -13,12 +13,12 @@ from ledger.eventstore.database import prepare
 from ledger.eventstore.embedded import control
 from ledger.eventstore.roles import PrivilegesMissing
 from ledger.settings import Settings
-from projections.compare import fold_all
-from projections.history import HISTORY, History
-from projections.journal import JOURNAL
-from projections.read_model import ReadModel, Recorded, Rows, schema_of, types_ignored
+from projections.engine.compare import fold_all
+from projections.engine.read_model import ReadModel, Recorded, Rows, schema_of, types_ignored
+from projections.engine.tables import StoredTable, install
+from projections.history.history import HISTORY, History
+from projections.journal.journal import JOURNAL
 from projections.registry import READ_MODELS
-from projections.tables import StoredTable, install
 from replay.rebuild import overview
 from replay.rebuild import state as states
 from replay.rebuild.as_of import build_as_of, drop_as_of

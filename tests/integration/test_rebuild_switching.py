@@ -11,12 +11,12 @@ from psycopg import IsolationLevel
 
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections.compare import checkpoint, compare, fold_all
-from projections.history import HISTORY
-from projections.journal import JOURNAL
-from projections.outstanding_fold import OUTSTANDING
+from projections.engine.compare import checkpoint, compare, fold_all
+from projections.engine.tables import NotInstalled, schema_seen
+from projections.history.history import HISTORY
+from projections.journal.journal import JOURNAL
+from projections.outstanding.fold import OUTSTANDING
 from projections.registry import READ_MODELS
-from projections.tables import NotInstalled, schema_seen
 from replay import log
 from replay.rebuild import overview
 from replay.rebuild.run import Rebuild

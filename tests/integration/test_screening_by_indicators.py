@@ -28,7 +28,7 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
 from ledger.workers.worker import Worker, lease_seconds
-from projections.engine import Projector
+from projections.engine.projector import Projector
 from projections.fraud.model import FRAUD
 from projections.registry import READ_MODELS
 from replay.saying import seen

@@ -21,8 +21,8 @@ from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role
 from ledger.providers.protocol import Answer
 from ledger.settings import Settings
-from projections.engine import Projector
-from projections.outstanding_fold import OUTSTANDING
+from projections.engine.projector import Projector
+from projections.outstanding.fold import OUTSTANDING
 from tallystick.serve import bootstrap
 from tests.integration.under_way import (
     POLL_DELAYS_SECONDS,

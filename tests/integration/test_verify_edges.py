@@ -17,10 +17,10 @@ from ledger.checkpoints.state import StateFile
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections.engine import Projector
-from projections.read_model import ReadModel
+from projections.engine.projector import Projector
+from projections.engine.read_model import ReadModel
+from projections.engine.tables import install
 from projections.registry import READ_MODELS
-from projections.tables import install
 from replay.verify import RangeInvalid, Verification, WorkerDied, run, verify
 from tests.conftest import admin_connection
 from tests.ledger_checks import credit, ledger_on, player_history, registered, rows

@@ -18,19 +18,22 @@ from domain.counters import counts, instrument_counter
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
-from projections import history, past, past_balances, past_queue
-from projections.cases import CASES, Case
-from projections.compare import fold_all
-from projections.engine import Projector
-from projections.history import HISTORY, Filters
-from projections.history_fold import TRANSACTIONS, Transaction
-from projections.journal import ACCOUNTS, JOURNAL
-from projections.past import PastTransactions, matches
-from projections.past_queue import waiting_then
-from projections.read_model import ReadModel, Rows
+from projections.engine.compare import fold_all
+from projections.engine.projector import Projector
+from projections.engine.read_model import ReadModel, Rows
+from projections.engine.tables import install
+from projections.history import history
+from projections.history.fold import TRANSACTIONS, Transaction
+from projections.history.history import HISTORY, Filters
+from projections.journal.journal import ACCOUNTS, JOURNAL
+from projections.past import balances as past_balances
+from projections.past import history as past
+from projections.past import queue as past_queue
+from projections.past.history import PastTransactions, matches
+from projections.past.queue import waiting_then
+from projections.queue.fold import CASES, Case
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE, waiting
 from projections.registry import READ_MODELS
-from projections.tables import install
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE, waiting
 from tests.event_sequences import START, World, recorded, world, write_log
 
 T = TypeVar("T")

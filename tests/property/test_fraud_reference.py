@@ -30,9 +30,9 @@ from domain.fraud.indicators.catalogue import INDICATORS
 from domain.fraud.ruleset import DEFAULT_NAME, DEFAULT_TERMS
 from projections.fraud import windows
 from projections.fraud.checks.registry import JUDGE
+from projections.fraud.event_signals import signals
 from projections.fraud.judging import Hit, weighed
 from projections.fraud.rules import Rules
-from projections.fraud.saying import signals
 from projections.fraud.signals import (
     AnySignal,
     LegAsked,

@@ -33,9 +33,9 @@ from domain.events.evidence import DisputeNews, DisputeStage, Outcome, Source, S
 from domain.money import Money
 from domain.postings import postings
 from domain.refund.decisions import Refund, RefundStatus
-from projections.cases import CASES, Case
-from projections.compare import fold_all
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE
+from projections.engine.compare import fold_all
+from projections.queue.fold import CASES, Case
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
 from tests.event_sequences import recorded
 from tests.scenario import (
     PLAYER_ID,

@@ -24,18 +24,20 @@ from domain.withdrawal.approvals import approval_problems
 from domain.withdrawal.legs import LegStatus
 from domain.withdrawal.reports import resolve_withdrawal
 from domain.withdrawal.state import Withdrawal
-from projections import cases_events, history_status, outstanding_events
-from projections.cases import CASES
-from projections.compare import fold_all
-from projections.history import HISTORY
-from projections.history_fold import TRANSACTIONS
-from projections.journal import ACCOUNTS, ENTRIES, JOURNAL
-from projections.outstanding import TASKS, Task
-from projections.outstanding_fold import OUTSTANDING
-from projections.read_model import ReadModel, Recorded, Rows, Table
+from projections.engine.compare import fold_all
+from projections.engine.read_model import ReadModel, Recorded, Rows, Table
+from projections.engine.tables import array_text
+from projections.history import status as history_status
+from projections.history.fold import TRANSACTIONS
+from projections.history.history import HISTORY
+from projections.journal.journal import ACCOUNTS, ENTRIES, JOURNAL
+from projections.outstanding import events as outstanding_events
+from projections.outstanding.fold import OUTSTANDING
+from projections.outstanding.outstanding import TASKS, Task
+from projections.queue import events as cases_events
+from projections.queue.fold import CASES
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
 from projections.registry import READ_MODELS
-from projections.tables import array_text
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE
 from tests import scenario, scenario_conversion, scenario_dispute
 from tests.event_sequences import World, recorded, world
 from tests.scenario import NOW, PROVIDER_NAME, TRANSACTION, heard

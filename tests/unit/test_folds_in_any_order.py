@@ -17,14 +17,14 @@ from domain.dispute.decisions import Dispute
 from domain.events import LedgerEvent
 from domain.transactions import Transaction, evolve_transaction, kind_of
 from domain.withdrawal.state import Withdrawal
-from projections.cases import CASES
-from projections.history import HISTORY
-from projections.history_fold import TRANSACTIONS
-from projections.outstanding import TASKS
-from projections.outstanding_fold import OUTSTANDING
-from projections.read_model import Recorded, Rows
+from projections.engine.read_model import Recorded, Rows
+from projections.history.fold import TRANSACTIONS
+from projections.history.history import HISTORY
+from projections.outstanding.fold import OUTSTANDING
+from projections.outstanding.outstanding import TASKS
+from projections.queue.fold import CASES
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
 from projections.registry import READ_MODELS
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE
 from tallystick.reference.arrows import MACHINES
 from tallystick.reference.arrows.exploring import Decision, Machine, made_by
 from tallystick.reference.arrows.samples import STREAM

@@ -20,7 +20,7 @@ from domain.events import LedgerEvent
 from domain.events.evidence import Evidence
 from domain.money import Money
 from domain.postings import postings
-from projections.fraud.saying import signals
+from projections.fraud.event_signals import signals
 from projections.fraud.signals import NetCounted, Paid
 from tests.scenario import (
     AMOUNT,

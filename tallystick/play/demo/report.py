@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from projections import outstanding, reading
+from projections.engine import reading
+from projections.outstanding import outstanding
 
 _COUNTS = """
 SELECT kind, status, count(*) FROM history_v2.transactions GROUP BY kind, status ORDER BY 1, 2

@@ -15,8 +15,9 @@ from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.eventstore.setup_error import SetupError
 from ledger.settings import Settings
-from projections import outstanding, reading
+from projections.engine import reading
 from projections.fraud import queries as fraud
+from projections.outstanding import outstanding
 from replay import log
 from tallystick.play.demo.http import PATIENCE_SECONDS, Person
 from tallystick.play.demo.plan import plan_day

@@ -15,10 +15,10 @@ from domain.events import LedgerEvent
 from domain.fraud.assessment import Path, Severity
 from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS
 from domain.fraud.indicators.declaring import Effect, Subject
+from projections.engine.read_model import Recorded, Rows
 from projections.fraud.judging import Hit
 from projections.fraud.model import ASSESSMENTS, HITS, AssessmentRow, Fraud
 from projections.fraud.rules import LIVE
-from projections.read_model import Recorded, Rows
 from tallystick.play import synthetic_players
 from tallystick.play.synthetic_players.kinds import Kind
 

@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from domain.events import PlayerExcluded, RuleSetPublished
-from projections.compare import fold_all
+from projections.engine.compare import fold_all
+from projections.engine.read_model import Recorded, Rows
+from projections.fraud.event_signals import signals
 from projections.fraud.model import FRAUD, HITS, RULES, Fraud
-from projections.fraud.saying import signals
 from projections.fraud.signals import Excluded
-from projections.read_model import Recorded, Rows
 from tests.property.fraud_events import numbered, seeded
 
 SEEDS = (7, 8)

@@ -12,8 +12,8 @@ import msgspec
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from projections.read_model import K, R, Table
-from projections.tables import (
+from projections.engine.read_model import K, R, Table
+from projections.engine.tables import (
     StoredTable,
     array_text,
     escapes_control,

@@ -15,11 +15,11 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from projections.collecting import collector_paused
-from projections.following import LOST, CheckpointRaced, FollowingModel, advance
-from projections.log_reader import Batch, Decode, LogReader
-from projections.read_model import ReadModel
-from projections.tables import NotInstalled, adapt
+from projections.engine.collecting import collector_paused
+from projections.engine.following import LOST, CheckpointRaced, FollowingModel, advance
+from projections.engine.log_reader import Batch, Decode, LogReader
+from projections.engine.read_model import ReadModel
+from projections.engine.tables import NotInstalled, adapt
 
 CHANNEL = "ledger_events"
 """NOTIFY channel: somebody appended. It only shortens the wait; the poll is what counts."""

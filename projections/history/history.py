@@ -12,10 +12,10 @@ from psycopg.types.json import Jsonb
 
 from domain.provider.attempt import parse_reference
 from domain.withdrawal.status import WithdrawalStatus
-from projections.history_fold import TRANSACTIONS, Transaction, changed, created
-from projections.history_status import Creation, NotOfTransactions
-from projections.read_model import Keys, Recorded, Rows
-from projections.tables import builder
+from projections.engine.read_model import Keys, Recorded, Rows
+from projections.engine.tables import builder
+from projections.history.fold import TRANSACTIONS, Transaction, changed, created
+from projections.history.status import Creation, NotOfTransactions
 
 DDL = """
 CREATE TABLE transactions (

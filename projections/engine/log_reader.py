@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from domain.events import LedgerEvent
-from projections.read_model import Recorded
+from projections.engine.read_model import Recorded
 
 Decode = Callable[[str, bytes, UUID, int], LedgerEvent]
 """Topic, state, stream and version to the event."""

@@ -16,8 +16,8 @@ import msgspec
 from psycopg import Connection
 from psycopg.rows import args_row
 
+from projections.engine.read_model import Row, Table
 from projections.payouts import Payout
-from projections.read_model import Row, Table
 
 DDL = """
 CREATE TABLE work (

@@ -12,9 +12,9 @@ from psycopg.rows import args_row
 
 from domain.accounts import available, reserved
 from domain.money import currencies
-from projections.balances import Balance
-from projections.journal import JOURNAL
-from projections.read_model import schema_of
+from projections.balances.balances import Balance
+from projections.engine.read_model import schema_of
+from projections.journal.journal import JOURNAL
 
 _ENTRIES = f"{schema_of(JOURNAL)}.entries"
 # One probe of the index for each account.

@@ -38,9 +38,9 @@ from domain.events import (
 from domain.events.evidence import DisputeReport, Evidence
 from domain.provider.attempt import parse_reference
 from projections.dispute_news import report_of
-from projections.outstanding import DDL, INDEXES, TASKS, Contest, Kind, Task
-from projections.outstanding_attempts import at_provider, change_payout, put
-from projections.outstanding_events import (
+from projections.engine.read_model import Keys, Recorded, Rows
+from projections.outstanding.attempts import at_provider, change_payout, put
+from projections.outstanding.events import (
     Ends,
     OfPayouts,
     Opens,
@@ -48,8 +48,8 @@ from projections.outstanding_events import (
     Schedules,
     SchedulesNothing,
 )
+from projections.outstanding.outstanding import DDL, INDEXES, TASKS, Contest, Kind, Task
 from projections.payouts import Payout, requested
-from projections.read_model import Keys, Recorded, Rows
 
 _IGNORED: frozenset[type] = frozenset(get_args(SchedulesNothing))
 _NOTICES = frozenset((ProviderNoticeReceived, DisputeNoticeReceived, NoticeUnmatched))

@@ -11,12 +11,12 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.rows import args_row
 
-from projections.cases import CASES, Case
-from projections.history import HISTORY
-from projections.past import ReadStreams, folded
-from projections.read_model import schema_of
-from projections.tables import builder
-from projections.withdrawal_queue import WITHDRAWAL_QUEUE, Cursor
+from projections.engine.read_model import schema_of
+from projections.engine.tables import builder
+from projections.history.history import HISTORY
+from projections.past.history import ReadStreams, folded
+from projections.queue.fold import CASES, Case
+from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE, Cursor
 
 WINDOW: Final = 5_000
 """Transactions looked at for one page: those under way then, or changed since for any reason."""

@@ -15,11 +15,11 @@ from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from domain.provider.attempt import parse_reference
-from projections import history
-from projections.history import HISTORY, Filters
-from projections.history_fold import TRANSACTIONS, Transaction
-from projections.read_model import K, R, ReadModel, Recorded, Rows, Table, schema_of
-from projections.tables import builder
+from projections.engine.read_model import K, R, ReadModel, Recorded, Rows, Table, schema_of
+from projections.engine.tables import builder
+from projections.history import history
+from projections.history.fold import TRANSACTIONS, Transaction
+from projections.history.history import HISTORY, Filters
 
 LOOKED_AT_MAX: Final = 2_000
 """Transactions looked at for one page, so that a filter that matched nothing is quick as well."""

@@ -8,8 +8,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from projections.read_model import ReadModel, Recorded, Rows, schema_of
-from projections.tables import StoredTable
+from projections.engine.read_model import ReadModel, Recorded, Rows, schema_of
+from projections.engine.tables import StoredTable
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 """The trouble is with the database or the way to it: worth trying again."""

@@ -14,11 +14,11 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import args_row
 
-from projections.cases import CASES, changed, opened
-from projections.cases import Case as Case  # for those who show them
-from projections.cases_events import IGNORED
-from projections.read_model import Keys, Recorded, Rows
-from projections.tables import builder
+from projections.engine.read_model import Keys, Recorded, Rows
+from projections.engine.tables import builder
+from projections.queue.events import IGNORED
+from projections.queue.fold import CASES, changed, opened
+from projections.queue.fold import Case as Case  # for those who show them
 
 DDL = """
 CREATE TABLE cases (

@@ -19,10 +19,10 @@ from domain.money import Money
 from domain.provider.attempt import parse_reference
 from domain.provider.provider import provider_stream
 from domain.provider.webhook import notice_stream
-from projections import past_balances
-from projections.history import Filters
-from projections.history_fold import Transaction
-from projections.past import PastTransactions, PresentTransactions, Transactions
+from projections.history.fold import Transaction
+from projections.history.history import Filters
+from projections.past import balances as past_balances
+from projections.past.history import PastTransactions, PresentTransactions, Transactions
 
 HITS_MAX: Final = 20
 TEXT_CHARS_MAX: Final = 500

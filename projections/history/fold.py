@@ -31,7 +31,8 @@ from domain.refund.state import RefundStatus
 from domain.withdrawal.status import WithdrawalStatus
 from projections import payouts
 from projections.dispute_news import Contested, contested, report_of
-from projections.history_status import (
+from projections.engine.read_model import Recorded, Row, Table
+from projections.history.status import (
     CHANGES_REASON,
     Creation,
     OfWithdrawals,
@@ -40,7 +41,6 @@ from projections.history_status import (
     status_after,
 )
 from projections.payouts import Payout
-from projections.read_model import Recorded, Row, Table
 
 
 class Transaction(Row, frozen=True):

@@ -15,10 +15,10 @@ from domain.events import (
 )
 from domain.withdrawal.legs import LegStatus
 from domain.withdrawal.status import WithdrawalStatus
-from projections.outstanding import Kind, Task
-from projections.outstanding_events import AtProvider, OfPayouts, UnderWay
+from projections.engine.read_model import Recorded
+from projections.outstanding.events import AtProvider, OfPayouts, UnderWay
+from projections.outstanding.outstanding import Kind, Task
 from projections.payouts import Leg, Payout, after, leg_about
-from projections.read_model import Recorded
 
 Tasks = dict[str, Task]
 """Of any stream, by `work`."""

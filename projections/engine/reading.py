@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row
 
-from projections.read_model import ReadModel
+from projections.engine.read_model import ReadModel
 
 Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection[Any]]]
 

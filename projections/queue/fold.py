@@ -44,7 +44,10 @@ from domain.events.evidence import DisputeReport
 from domain.money import Money
 from domain.refund.state import RefundStatus
 from domain.withdrawal.status import WithdrawalStatus as W
-from projections.cases_events import (
+from projections.dispute_news import Contested, contested, report_of
+from projections.engine.read_model import Recorded, Row, Table
+from projections.payouts import Payout, after, requested
+from projections.queue.events import (
     ChangesCase,
     ChangesNoCase,
     EndsWait,
@@ -52,9 +55,6 @@ from projections.cases_events import (
     OfPayouts,
     OpensCase,
 )
-from projections.dispute_news import Contested, contested, report_of
-from projections.payouts import Payout, after, requested
-from projections.read_model import Recorded, Row, Table
 
 
 class Agreed(msgspec.Struct, frozen=True):

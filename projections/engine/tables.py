@@ -16,7 +16,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow, args_row
 from psycopg.types.json import set_json_loads
 
-from projections.read_model import K, Kept, R, ReadModel, Row, Table, schema_of
+from projections.engine.read_model import K, Kept, R, ReadModel, Row, Table, schema_of
 
 _LOCK_INSTALL = 7_236_851_903
 _SQL_TYPES: dict[object, str] = {

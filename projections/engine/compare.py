@@ -9,8 +9,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import args_row
 
-from projections.read_model import ReadModel, Recorded, Row, Rows, Table
-from projections.tables import NotInstalled, StoredTable, adapt, schema_seen, sql_types
+from projections.engine.read_model import ReadModel, Recorded, Row, Rows, Table
+from projections.engine.tables import NotInstalled, StoredTable, adapt, schema_seen, sql_types
 
 _FETCH_ROWS = 5_000
 DIFFERENCES_MAX = 1_000

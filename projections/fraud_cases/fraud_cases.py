@@ -33,8 +33,8 @@ from domain.events import (
 )
 from domain.fraud.assessment import RANK, Severity
 from domain.fraud.case import players_of
-from projections.read_model import Keys, Recorded, Row, Rows, Table
-from projections.tables import builder
+from projections.engine.read_model import Keys, Recorded, Row, Rows, Table
+from projections.engine.tables import builder
 
 PLAYERS_MAX: Final = 200
 """Players a case is found by: those of its first hits, where there are more."""

@@ -30,7 +30,7 @@ from domain.events import (
     WithdrawalScreeningStarted,
 )
 from domain.postings import postings
-from projections.read_model import Keys, Recorded, Row, Rows, Table
+from projections.engine.read_model import Keys, Recorded, Row, Rows, Table
 
 DDL = """
 CREATE TABLE entries (

@@ -1,0 +1,1 @@
+"""Balances: what may this account spend right now?"""

@@ -1,0 +1,1 @@
+"""What all read models share: following the log, tables, comparing, reading."""

@@ -1,0 +1,1 @@
+"""Fraud cases: who is being looked into, and how often is each indicator right?"""

@@ -1,0 +1,1 @@
+"""History: which transactions match, and in what state is each?"""

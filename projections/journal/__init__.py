@@ -1,0 +1,1 @@
+"""Journal: what was posted where, and what was the balance after it?"""

@@ -1,0 +1,1 @@
+"""Lookup: what is this id, reference, name or number?"""

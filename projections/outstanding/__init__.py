@@ -1,0 +1,1 @@
+"""Outstanding: what must workers do next, and when?"""

@@ -1,0 +1,1 @@
+"""The past: what read models would have answered at a position."""
