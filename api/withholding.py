@@ -7,8 +7,8 @@ value that is withheld is null, or not there and named as withheld: none is ever
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from api.rendering import Plain
-from api.roles import May, hidden_from, may
+from api.payments.rendering import Plain
+from api.permissions import May, hidden_from, may
 from domain.approval.snapshot import Change
 from domain.errors import Reason
 from domain.events import (

@@ -8,8 +8,8 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
-from api.app import create_app
-from api.services import Services
+from api.http.app import create_app
+from api.http.services import Services
 from tallystick.reference.markdown import table
 
 

@@ -62,7 +62,7 @@ if TYPE_CHECKING:  # it takes longer to load than all the rest, and few processe
     import uvicorn
     from fastapi import FastAPI
 
-    from api.services import Read, Services
+    from api.http.services import Read, Services
 
 SIMULATOR = "simulator"
 SIMULATOR_POLL_DELAYS_SECONDS = (1, 1, 2, 3, 5)
@@ -143,7 +143,7 @@ def build_adapters(settings: Settings) -> dict[str, PaymentProvider]:
 
 def serve_api(settings: Settings, stop: threading.Event) -> None:
     """Answer HTTP until `stop` is set; requests under way are answered first."""
-    from api.app import create_app
+    from api.http.app import create_app
 
     ledger = build_ledger(settings)
     services = build_services(settings, ledger)
@@ -168,8 +168,8 @@ def build_server(settings: Settings, app: "FastAPI", connections_max: int) -> "u
     """The server of the API, which keeps to limits of time, of size and of number."""
     import uvicorn
 
-    from api.connections import Limits
-    from api.protocol import limited
+    from api.http.connections import Limits
+    from api.http.protocol import limited
 
     limits = Limits(
         head_seconds=settings.head_timeout_seconds,
@@ -235,7 +235,7 @@ def _collect_garbage_less_often() -> None:
 
 def build_services(settings: Settings, ledger: LedgerWithPast) -> "Services":
     """Everything the API needs."""
-    from api.services import Services
+    from api.http.services import Services
 
     handling = build_handling(ledger)
     writer = database.conninfo(settings, Role.WRITER)

@@ -18,8 +18,8 @@ import httpx2
 import psycopg
 from standardwebhooks.webhooks import Webhook
 
-from api.app import create_app
-from api.services import Services
+from api.http.app import create_app
+from api.http.services import Services
 from domain.dispute.decisions import dispute_stream
 from domain.events import Rate
 from domain.player.player import Verification

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from api.services import Services
+from api.http.services import Services
 from domain.fraud.assessment import Assessment
 from domain.fraud.ruleset import DEFAULT_TERMS
 from ledger.commands.assessments import StoredAssessments

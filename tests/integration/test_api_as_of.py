@@ -468,7 +468,7 @@ def test_a_page_that_looked_at_enough_says_so_and_goes_on(
 ) -> None:
     monkeypatch.setattr("projections.past.history.LOOKED_AT_MAX", 20)
     monkeypatch.setattr("projections.past.history._LOOKED_AT_ONCE", 10)
-    monkeypatch.setattr("api.transactions.LOOKED_AT_MAX", 20)
+    monkeypatch.setattr("api.payments.transactions.LOOKED_AT_MAX", 20)
     monkeypatch.setattr("projections.past.queue.WINDOW", 9)
     position = told.day.stops[-2].position
     rare = {"kind": "withdrawal", "status": "under_review"}
@@ -632,7 +632,7 @@ def test_an_answer_waits_until_the_past_can_be_read(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The read models have not seen the last event, and nobody lets them."""
-    monkeypatch.setattr("api.reading.WAIT_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("api.http.reading.WAIT_SECONDS_MAX", 0.05)
     before = told.day.log.position
     told.day.do(lambda: told.day.register(uuid4()))
     head = told.day.log.position

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from api.requests_batches import OPERATIONS
+from api.payments.batch_requests import OPERATIONS
 from ledger.settings import Settings
 from tests.integration.api_server import Api, at_once, running_api, said, transaction_body
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from starlette.types import Message
 
-from api.app import create_app
+from api.http.app import create_app
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
 from tallystick.serve.bootstrap import READ_CONNECTIONS_MAX, READS_NAME

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.roles import ROLES, May
+from api.permissions import ROLES, May
 from domain.fraud.indicators.catalogue import BY_CODE
 from domain.player.player import HoldKind
 from ledger.commands.handling import Caller

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api.services import Services
+from api.http.services import Services
 from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
 from domain.fraud.assessment import INDICATORS_ACTOR
 from domain.fraud.case import case_stream

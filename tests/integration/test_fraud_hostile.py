@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from api.free_text import LINE_CHARS_MAX, check_line
+from api.http.free_text import LINE_CHARS_MAX, check_line
 from domain import events as e
 from domain.conversion.rates import RATE_TERM_MAX
 from domain.counters import instrument_counter, limit_counters

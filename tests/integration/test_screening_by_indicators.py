@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from api.services import Services
+from api.http.services import Services
 from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money
 from domain.player.player import Verification

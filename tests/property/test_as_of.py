@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import AsyncConnection
 
-from api import log_reading
+from api.http import log_reading
 from domain.counters import counts, instrument_counter
 from ledger.eventstore.codec import decode
 from ledger.eventstore.database import Role, conninfo

@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 import pytest
 from fastapi.routing import APIRoute
 
-from api import app, errors, problems
-from api.declared import WRITES
-from api.problems import STATUS, code_of
-from api.services import Services
+from api.http import app, errors, problems
+from api.http.declared import WRITES
+from api.http.problems import STATUS, code_of
+from api.http.services import Services
 from domain.errors import DomainError, InvalidTransition, SelfApproval
 from ledger.checkpoints.proving import ProofError
 from ledger.eventstore.errors import AppendError

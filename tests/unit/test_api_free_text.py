@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.free_text import Line, Note, holds_card_number
+from api.http.free_text import Line, Note, holds_card_number
 
 # The test numbers that card schemes publish.
 CARDS = [

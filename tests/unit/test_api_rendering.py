@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter
 
-from api.answers import body_of
-from api.rendering import encode, judged_by_player, rendered, rendered_rate
-from api.resources_transactions import AnyTransactionAnswer, AnyTransactionShown, LegShown
+from api.http.answers import body_of
+from api.payments.rendering import encode, judged_by_player, rendered, rendered_rate
+from api.payments.responses import AnyTransactionAnswer, AnyTransactionShown, LegShown
 from domain.adjustment.decisions import AdjustmentStatus
 from domain.conversion.decisions import ConversionStatus
 from domain.deposit.decisions import DepositStatus

@@ -12,10 +12,10 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from pydantic_core import PydanticCustomError
 
-from api.errors import BodyMalformed
-from api.free_text import check_line, holds_card_number
-from api.json_body import DEPTH_MAX, parse
-from api.requests_batches import OPERATIONS, CommandBody
+from api.http.errors import BodyMalformed
+from api.http.free_text import check_line, holds_card_number
+from api.http.json_body import DEPTH_MAX, parse
+from api.payments.batch_requests import OPERATIONS, CommandBody
 from ledger.eventstore import arrays
 from ledger.eventstore.remembered import Remembered
 

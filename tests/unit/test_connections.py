@@ -15,9 +15,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from api.connections import Connections, Limits
-from api.observing import Metrics
-from api.protocol import AHEAD_BYTES, LimitedProtocol
+from api.http.connections import Connections, Limits
+from api.http.observing import Metrics
+from api.http.protocol import AHEAD_BYTES, LimitedProtocol
 
 LOOPS = ["asyncio"] if sys.platform == "win32" else ["asyncio", "uvloop"]
 HOST = b" HTTP/1.1\r\nhost: x\r\n"

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 from typer.main import get_command
 
-from api.observing import Metrics
+from api.http.observing import Metrics
 from domain.events import (
     EVENT_TYPES,
     FraudCaseEvent,

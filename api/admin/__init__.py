@@ -1,0 +1,1 @@
+"""What decisions are measured by, providers, and the health of the service."""

@@ -1,0 +1,1 @@
+"""What every route shares: the application, authentication, errors, paging, the socket."""

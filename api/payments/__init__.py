@@ -1,0 +1,1 @@
+"""Transactions of every kind, what waits for people, and what providers send."""
