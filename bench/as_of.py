@@ -25,7 +25,7 @@ from ledger.eventstore import database, positions
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
 from projections.journal import journal
-from replay import past
+from replay import at_position
 from replay.player import player_then
 from replay.transaction import story
 
@@ -141,7 +141,7 @@ class _Questions:
 
     def _player(self) -> object:
         player_id = self._random.choice(self._players)
-        (registered,) = past.stream(self._connection, player_id, self._head)[:1]
+        (registered,) = at_position.stream(self._connection, player_id, self._head)[:1]
         position = self._random.randint(registered.position, self._head)
         now = datetime.now(UTC)
         return player_then(self._connection, player_id, position=position, at=now, limit=20)
@@ -149,7 +149,7 @@ class _Questions:
     def _folded(self) -> object:
         """What it would take without a journal."""
         account, upto = self._random.choice(self._own), self._some_position()
-        return past.folded(self._connection, account, upto)
+        return at_position.folded(self._connection, account, upto)
 
     def _some_position(self) -> int:
         return self._random.randint(1, self._head)

@@ -12,10 +12,10 @@ from domain.accounts import currency_of
 from domain.money import currencies
 from projections.engine.read_model import Recorded, Rows
 from projections.journal.journal import ACCOUNTS, ENTRIES, JOURNAL, Account, Entry
-from replay import past
+from replay import at_position
+from replay.at_position import Followed
 from replay.log import POSITION_MAX
 from replay.nothing import Nothing
-from replay.past import Followed
 
 _COLUMNS: Final = ", ".join(ENTRIES.columns)
 _ENTRIES: Final = f"""
@@ -60,7 +60,7 @@ def account_then(
         Nothing: nothing was ever posted to an account of that name.
     """
     _check(account)
-    followed = past.followed(connection, JOURNAL)
+    followed = at_position.followed(connection, JOURNAL)
     reached = followed.position
     entries: list[Entry] = []
     if reached:
@@ -113,7 +113,7 @@ def _later(
     if known:
         last = known[0]
         rows[ACCOUNTS][account] = Account(account, last.currency, last.balance_minor, last.position)
-    for stored in past.naming(connection, [account], after=after, upto=upto):
+    for stored in at_position.naming(connection, [account], after=after, upto=upto):
         recorded = Recorded(
             position=stored.position, recorded_at=stored.recorded_at, event=stored.event
         )
@@ -140,7 +140,9 @@ def _first(connection: Connection[Any], account: str, followed: Followed) -> Ent
         if found:
             return found[0]
     rows = Rows()
-    for stored in past.naming(connection, [account], after=followed.position, upto=POSITION_MAX):
+    for stored in at_position.naming(
+        connection, [account], after=followed.position, upto=POSITION_MAX
+    ):
         recorded = Recorded(
             position=stored.position, recorded_at=stored.recorded_at, event=stored.event
         )

@@ -34,8 +34,8 @@ from domain.provider.provider import evolve_provider, provider_stream
 from domain.transactions import Transaction, accounts_of, evolve_transaction
 from domain.withdrawal.approvals import approval_problems, missing_approvals
 from domain.withdrawal.state import Withdrawal
-from replay import past
-from replay.past import Stored
+from replay import at_position
+from replay.at_position import Stored
 from replay.seen import (
     Agreed,
     Approvals,
@@ -109,13 +109,13 @@ class _Then:
     def __init__(self, connection: Connection[Any], decided: Sequence[Decided]) -> None:
         self._connection = connection
         self._upto = max(one.position for one in decided) - 1
-        self._balances = past.balances(
+        self._balances = at_position.balances(
             connection, {one.position - 1: _accounts(one.after) for one in decided}
         )
         players = {one.after.player_id for one in decided} - {None}
         self._players = {id_: self._player(cast("UUID", id_)) for id_ in players}
         self._policy = self._published_policies()
-        self._rates = past.last_of_stream(
+        self._rates = at_position.last_of_stream(
             connection,
             rates_stream(),
             {one.position - 1 for one in decided},
@@ -127,7 +127,9 @@ class _Then:
                 asked.setdefault(name, []).append(one.position - 1)
         self._providers = {name: self._provider(name) for name in asked}
         self._recent = {
-            name: past.begun_by(connection, "provider", name, positions, limit=RECENT_TRANSACTIONS)
+            name: at_position.begun_by(
+                connection, "provider", name, positions, limit=RECENT_TRANSACTIONS
+            )
             for name, positions in asked.items()
         }
         self._statuses = self._statuses_of(
@@ -142,7 +144,7 @@ class _Then:
     def _player(self, player_id: UUID) -> _Timeline[Player]:
         timeline: _Timeline[Player] = _Timeline()
         state: Player | None = None
-        for stored in past.stream(self._connection, player_id, self._upto):
+        for stored in at_position.stream(self._connection, player_id, self._upto):
             state = evolve_player(state, cast("PlayerEvent", stored.event))
             timeline.add(stored.position, state)
         return timeline
@@ -151,7 +153,7 @@ class _Then:
         timeline: _Timeline[PolicyInForce] = _Timeline()
         state = DEFAULT_POLICY
         timeline.add(0, PolicyInForce(policy=state.name, since=None, position=None))
-        for stored in past.stream(self._connection, policy_stream(), self._upto):
+        for stored in at_position.stream(self._connection, policy_stream(), self._upto):
             before, state = state, evolve_policy(state, cast("PolicyEvent", stored.event))
             if state.published != before.published:
                 since = stored.event.occurred_at
@@ -163,7 +165,7 @@ class _Then:
         timeline: _Timeline[Health] = _Timeline()
         timeline.add(0, _health(name))
         state = None
-        for stored in past.stream(self._connection, provider_stream(name), self._upto):
+        for stored in at_position.stream(self._connection, provider_stream(name), self._upto):
             event = cast("ProviderEvent", stored.event)
             state = evolve_provider(state, event)
             timeline.add(
@@ -180,7 +182,7 @@ class _Then:
 
     def _statuses_of(self, ids: Collection[UUID]) -> dict[UUID, _Timeline[str]]:
         found: dict[UUID, _Timeline[str]] = {}
-        for id_, events in past.streams(self._connection, ids, self._upto):
+        for id_, events in at_position.streams(self._connection, ids, self._upto):
             found[id_] = _statuses(events)
         return found
 

@@ -29,7 +29,7 @@ from ledger.faultpoints import faultpoint
 from ledger.settings import Settings
 from projections.engine.reading import ReadModelBehind
 from replay.archive.layout import ArchiveBusy
-from replay.case.streams import Case, CaseKind, NotForAsker, Unreadable
+from replay.case.members import Case, CaseKind, NotForAsker, Unreadable
 from replay.case.write import NoCheckpoint, write_case
 from replay.export.errors import ExportError, FolderTaken, FolderUnusable, Stopped
 from replay.export.folder import MANIFEST, digest_of, opened

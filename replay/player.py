@@ -24,9 +24,9 @@ from domain.player.player import Player, evolve_player
 from projections.engine.read_model import Recorded, Rows
 from projections.history.fold import TRANSACTIONS, Transaction
 from projections.history.history import HISTORY
-from replay import past
+from replay import at_position
+from replay.at_position import Stored
 from replay.nothing import why_nothing
-from replay.past import Stored
 from replay.seen import Balance
 
 _KEPT = "SELECT account, balance, position FROM ledger_accounts WHERE account = ANY(%s)"
@@ -121,14 +121,14 @@ def player_then(
     Raises:
         Nothing: no player has this id, or they were registered later.
     """
-    known = past.stream(connection, player_id, position)
+    known = at_position.stream(connection, player_id, position)
     if not known or not isinstance(known[0].event, PlayerEvent):
         raise why_nothing(connection, player_id, wanted="player", upto=position)
     player = _folded(known)
     names = [name for code in currencies() for name in of_player(player_id, code)]
-    standing = past.balances(connection, {position: names})[position]
+    standing = at_position.balances(connection, {position: names})[position]
     counters = _Counters(connection, player, position, at)
-    begun = past.begun(connection, "player_id", player_id, upto=position, limit=limit + 1)
+    begun = at_position.begun(connection, "player_id", player_id, upto=position, limit=limit + 1)
     excluded = player.is_excluded(at)
     return PlayerThen(
         id=player_id,
@@ -196,7 +196,7 @@ def _rows(
 ) -> tuple[Transaction, ...]:
     """The rows that history would have had, folded from the transactions' own streams."""
     rows = Rows()
-    for _, events in past.streams(connection, ids, position):
+    for _, events in at_position.streams(connection, ids, position):
         for stored in events:
             HISTORY.apply(
                 rows,
@@ -208,10 +208,10 @@ def _rows(
 
 
 def _why_none(connection: Connection[Any], player_id: UUID, position: int) -> str:
-    first = past.first_begun(connection, "player_id", player_id)
+    first = at_position.first_begun(connection, "player_id", player_id)
     if first is None:
         return f"player {player_id} has no transaction in this ledger"
-    (stored,) = past.stream(connection, first.id, first.position)
+    (stored,) = at_position.stream(connection, first.id, first.position)
     return (
         f"player {player_id} had begun no transaction at position {position}: the first one is at "
         f"position {first.position}, recorded {stored.recorded_at.astimezone(UTC).isoformat()}"
@@ -337,7 +337,7 @@ def _then(
     back = last - position < position
     values |= {name: value if back else 0 for name, (value, _) in changed.items()}
     after, upto = (position, last) if back else (0, position)
-    for stored in past.events(connection, after=after, upto=upto, player_id=player_id):
+    for stored in at_position.events(connection, after=after, upto=upto, player_id=player_id):
         for count in counts(stored.event):
             # What was changed behind the look at the counters is not in their values.
             if count.counter in changed and stored.position <= changed[count.counter][1]:

@@ -18,12 +18,12 @@ from domain.events.evidence import DisputeReport, Evidence
 from domain.postings import Posting, postings
 from domain.transactions import Transaction, evolve_transaction, kind_of
 from ledger.eventstore.codec import TOPICS
-from replay import context, past
+from replay import at_position, context
+from replay.at_position import Stored
 from replay.context import Decided, Scored
 from replay.decisions import is_decision
 from replay.log import POSITION_MAX
 from replay.nothing import why_nothing
-from replay.past import Stored
 from replay.seen import Heard, Saw
 
 _AT_ONCE: Final = 50
@@ -82,7 +82,7 @@ def stories(
     """
     for start in range(0, len(ids), _AT_ONCE):
         page = ids[start : start + _AT_ONCE]
-        known = dict(past.streams(connection, page, POSITION_MAX if upto is None else upto))
+        known = dict(at_position.streams(connection, page, POSITION_MAX if upto is None else upto))
         replayed = [_replayed(connection, id_, known.get(id_, []), upto) for id_ in page]
         decided = [one for _, of_one in replayed for one in of_one]
         saw = {one.position + 1: one for one in context.seen(connection, decided)}
@@ -146,7 +146,7 @@ def _with_notices(
     reports = [_report(stored.event) for stored in known]
     ids = {report.notice_id for report in reports if report and report.notice_id}
     notices: dict[UUID, Stored] = {}
-    for stream_id, (received, *_) in past.streams(connection, ids, POSITION_MAX):
+    for stream_id, (received, *_) in at_position.streams(connection, ids, POSITION_MAX):
         notices[stream_id] = received
     return [
         replace(step, heard=_heard(report, notices)) if report else step

@@ -6,13 +6,13 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from api.admin.requests import PolicyBody
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.reading import viewing
-from api.admin.requests import PolicyBody
 from api.http.responses import Shown
 from domain.approval.policy import Policy, PolicyProposal, fold_policy, policy_stream
 from domain.errors import (

@@ -9,8 +9,8 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from api.http import declared
-from api.http.context import ServicesHere
 from api.http.authentication import OpenRoute
+from api.http.context import ServicesHere
 from api.http.observing import Metrics
 from api.http.reading import reading
 from api.http.responses import Shown

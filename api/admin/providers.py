@@ -9,12 +9,12 @@ from pydantic import Field
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.free_text import Name
 from api.http.reading import View, viewing
-from api.players.requests import ReasonBody
 from api.http.responses import Shown
+from api.players.requests import ReasonBody
 from domain.errors import NothingToChange
 from domain.events import ProviderEvent
 from domain.provider.provider import Provider, fold_provider, provider_stream

@@ -5,15 +5,15 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
+from api.admin.rates import WRITES, rates_at
+from api.admin.requests import RatesNoteBody
 from api.http import declared
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.free_text import Name
-from api.admin.rates import WRITES, rates_at
 from api.http.reading import viewing
-from api.admin.requests import RatesNoteBody
 from api.http.responses import Instant, Shown
 from domain.conversion.rates import ExchangeRates, RateSource, SourceStatus
 from domain.errors import InvalidRate, SelfApproval

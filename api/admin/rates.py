@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 from starlette.responses import JSONResponse
 
+from api.admin.requests import RatesBody, RatesNoteBody
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.errors import IfMatchMalformed
 from api.http.reading import View, viewing
-from api.admin.requests import RatesBody, RatesNoteBody
 from api.http.responses import Instant, Shown
 from api.http.services import Services
 from domain.conversion.rate_decisions import beyond

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from api.http import log_reading
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.errors import AccountUnknown
 from api.http.reading import View, viewing
-from api.payments.requests import ACCOUNT_PATTERN
 from api.http.responses import MoneyShown, Shown
+from api.payments.requests import ACCOUNT_PATTERN
 from projections.balances import balances
 from projections.balances.balances import Balance
 from projections.journal.journal import JOURNAL

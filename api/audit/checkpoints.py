@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http import declared
-from api.http.context import KEYED, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere
 from api.http.paging import (
     LIMIT_MAX,
     POSITION_MAX,

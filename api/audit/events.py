@@ -14,15 +14,15 @@ from pydantic_core import PydanticCustomError
 
 from api.http import log_reading
 from api.http.as_of import Past, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.errors import FieldError, RequestInvalid
 from api.http.log_reading import EventShown, Scan, Wanted
 from api.http.paging import POSITION_MAX, link_next
 from api.http.reading import reading, viewing
 from api.http.responses import Shown
-from api.permissions import hidden_from
 from api.http.services import Services
+from api.permissions import hidden_from
 from domain.events import EVENT_TYPES
 from projections.history.history import HISTORY
 

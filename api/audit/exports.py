@@ -15,16 +15,16 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 from starlette.responses import FileResponse
 
+from api.audit.requests import AnyExport
 from api.http import declared
-from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.errors import RangeNotSatisfiable
 from api.http.paging import PageParameters, PageShown, decode_cursor, encode_cursor, link_next
-from api.audit.requests import AnyExport
 from api.http.responses import Instant, Shown
-from api.permissions import denied
 from api.http.services import Services
 from api.http.validation import invalid
+from api.permissions import denied
 from api.withholding import not_whole_for
 from domain.errors import RoleNotAllowed
 from domain.events import EVENT_TYPES

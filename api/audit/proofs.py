@@ -13,8 +13,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http import declared
-from api.http.context import KEYED, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere
 from api.http.paging import POSITION_MAX
 from api.http.responses import Shown
 from api.permissions import denied

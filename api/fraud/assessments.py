@@ -5,15 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api.fraud.responses import AssessmentShown, CountedHitShown, hit_path
+from api.fraud.rulesets import rulesets_at
 from api.http import log_reading
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.errors import NotScreened
 from api.http.reading import View, viewing
-from api.fraud.responses import AssessmentShown, CountedHitShown, hit_path
 from api.permissions import May, may, needs
-from api.fraud.rulesets import rulesets_at
 from domain.approval.policy import fold_policy, policy_stream
 from domain.errors import RoleNotAllowed
 from domain.events import (

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.http import declared
-from api.http.context import KEYED, CallerHere, ServicesHere
-from api.http.authentication import KeyedRoute
 from api.audit.exports import ViewerHere, before_cursor, cursor_after
+from api.fraud.backtest_responses import BacktestListed, BacktestShown
+from api.http import declared
+from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.instants import When
 from api.http.paging import POSITION_MAX, PageParameters, PageShown, link_next
 from api.http.requests import Body
-from api.fraud.backtest_responses import BacktestListed, BacktestShown
 from api.permissions import May, needs
 from domain.errors import RoleNotAllowed
 from ledger.commands.errors import RuleSetNotFound

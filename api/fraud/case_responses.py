@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.http.responses import Instant, Shown
 from api.fraud.responses import CaseHitShown
+from api.http.responses import Instant, Shown
 from domain.fraud.case import FraudCase
 from projections.fraud_cases.fraud_cases import FraudCaseRow
 

@@ -8,15 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api.http import declared, log_reading
-from api.http.answers import etag
-from api.http.as_of import PageQueryParameters, QueryParameters, queries
-from api.http.context import KEYED, ServicesHere, VersionedCaller
-from api.http.authentication import KeyedRoute
-from api.http.errors import IfMatchMalformed
+from api.fraud.case_responses import CaseListed, FraudCaseShown, FraudCaseWithReports, shown
 from api.fraud.hits import Subject
-from api.http.paging import LIMIT_MAX, PageShown, decode_cursor, encode_cursor, link_next
-from api.http.reading import View, viewing
 from api.fraud.requests import (
     AgreeBody,
     AssignBody,
@@ -26,9 +19,16 @@ from api.fraud.requests import (
     IndicatorCode,
     Person,
 )
-from api.fraud.case_responses import CaseListed, FraudCaseShown, FraudCaseWithReports, shown
-from api.permissions import May, may, needs
+from api.http import declared, log_reading
+from api.http.answers import etag
+from api.http.as_of import PageQueryParameters, QueryParameters, queries
+from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere, VersionedCaller
+from api.http.errors import IfMatchMalformed
+from api.http.paging import LIMIT_MAX, PageShown, decode_cursor, encode_cursor, link_next
+from api.http.reading import View, viewing
 from api.http.validation import invalid
+from api.permissions import May, may, needs
 from domain.errors import (
     EvidenceMissing,
     HoldNotYours,

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from api.fraud.requests import IndicatorCode
+from api.fraud.responses import FraudHitShown
 from api.http import log_reading
 from api.http.as_of import PageQueryParameters, QueryParameters, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.errors import HitUnknown
 from api.http.free_text import check_line
 from api.http.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.http.reading import viewing
-from api.fraud.requests import IndicatorCode
-from api.fraud.responses import FraudHitShown
-from api.permissions import May, needs
 from api.http.validation import invalid
+from api.permissions import May, needs
 from domain.errors import RoleNotAllowed
 from domain.fraud.assessment import Severity
 from domain.fraud.indicators.catalogue import INDICATORS

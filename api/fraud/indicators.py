@@ -5,15 +5,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from api.fraud.responses import IndicatorShown, PrecisionShown, by_indicator
+from api.fraud.rulesets import rulesets_at
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.errors import IndicatorUnknown
 from api.http.reading import View, viewing
 from api.http.responses import Shown
-from api.fraud.responses import IndicatorShown, PrecisionShown, by_indicator
 from api.permissions import May, may, needs
-from api.fraud.rulesets import rulesets_at
 from domain.errors import RoleNotAllowed
 from domain.fraud.indicators.catalogue import BY_CODE
 from domain.fraud.ruleset import RuleSets

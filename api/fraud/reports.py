@@ -13,20 +13,20 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from api.fraud.documents.goaml import goaml
+from api.fraud.documents.pdf import report_pdf
+from api.fraud.report_responses import ReportShown
+from api.fraud.requests import DismissBody, FileBody, ReportBody
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import PageQueryParameters, QueryParameters, queries
-from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.http.errors import IfMatchMalformed
-from api.fraud.documents.goaml import goaml
-from api.fraud.documents.pdf import report_pdf
 from api.http.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.http.reading import View, in_words, viewing
-from api.fraud.requests import DismissBody, FileBody, ReportBody
-from api.fraud.report_responses import ReportShown
-from api.permissions import May, needs
 from api.http.services import Services
+from api.permissions import May, needs
 from domain.errors import (
     EvidenceMissing,
     InvalidTransition,

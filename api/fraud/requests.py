@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.admin.requests import RATES_MAX, RateBody
 from api.http.free_text import Line, Note, check_line, check_note
 from api.http.requests import Body, Currency
-from api.admin.requests import RATES_MAX, RateBody
 from domain.events import IndicatorTerms, RuleSetTerms, Threshold
 from domain.fraud.assessment import SCORE_MAX
 from domain.fraud.indicators.catalogue import BY_CODE, INDICATORS

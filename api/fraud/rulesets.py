@@ -8,18 +8,18 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from api.fraud.requests import FraudNoteBody, RuleSetBody, RuleSetChanges
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.errors import FieldError, IfMatchMalformed, RequestInvalid
 from api.http.reading import View, viewing
-from api.fraud.requests import FraudNoteBody, RuleSetBody, RuleSetChanges
 from api.http.responses import Instant, Shown
-from api.permissions import May, needs
 from api.http.services import ReadConnection, Services
 from api.http.validation import invalid
+from api.permissions import May, needs
 from domain.errors import (
     EvidenceMissing,
     InvalidRuleSet,

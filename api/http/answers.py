@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from api.http.errors import IfMatchMalformed
 from api.http.free_text import check_line
-from api.payments.rendering import Plain, encode, rendered
 from api.http.validation import IDEMPOTENCY_HEADER
+from api.payments.rendering import Plain, encode, rendered
 from api.withholding import shown_to
 from domain.accounts import currency_of, of_player
 from domain.adjustment.decisions import Adjustment

@@ -13,23 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.audit import accounts, checkpoints, events, exports, proofs
-from api.payments import (
-    adjustment,
-    batches,
-    conversion,
-    deposit,
-    dispute,
-    lookup,
-    webhooks,
-    queue,
-    refund,
-    transactions,
-    withdrawal,
-)
 from api.admin import approval_policy, health, providers, rate_sources, rates
-from api.fraud import assessments, backtests, cases, reports, hits, indicators, rulesets
-from api.players import limits, money, player
+from api.audit import accounts, checkpoints, events, exports, proofs
+from api.fraud import assessments, backtests, cases, hits, indicators, reports, rulesets
 from api.http import problems
 from api.http.authentication import KEY_LOOKUPS_MAX, PARSERS_MAX
 from api.http.errors import DatabaseAway, MethodNotAllowed, NoSuchPath, RequestError, Unexpected
@@ -37,6 +23,20 @@ from api.http.observing import Metrics, Observing
 from api.http.openapi import answered, described
 from api.http.services import Services
 from api.http.validation import refusal
+from api.payments import (
+    adjustment,
+    batches,
+    conversion,
+    deposit,
+    dispute,
+    lookup,
+    queue,
+    refund,
+    transactions,
+    webhooks,
+    withdrawal,
+)
+from api.players import limits, money, player
 from domain.errors import DomainError
 from domain.money import InvalidMoney
 from ledger.checkpoints.proving import ProofError

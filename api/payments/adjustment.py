@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from api.http import declared
 from api.http.answers import written
-from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.payments.requests import NewAdjustment, NoteBody
 from api.payments.responses import AdjustmentAnswer
 from domain.errors import AdjustmentInvalid, EvidenceMissing, RoleNotAllowed, SelfApproval

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Field, StrictBool
 
 from api.http.free_text import check_line
 from api.http.requests import Body
-from api.players.requests import WagerBody
 from api.payments.requests import (
     CancelWithdrawalBody,
     NewAdjustment,
@@ -21,6 +20,7 @@ from api.payments.requests import (
     NoteBody,
     ScoreBody,
 )
+from api.players.requests import WagerBody
 from ledger.commands.adjustment import RequestAdjustment
 from ledger.commands.batches import Ask
 from ledger.commands.deposit import CreateDeposit

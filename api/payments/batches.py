@@ -9,15 +9,15 @@ from starlette.responses import Response
 
 from api.http import declared, problems
 from api.http.answers import REPLAYED_HEADER, answered, body_of
-from api.http.context import KEYED, KeylessCaller, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, KeylessCaller, ServicesHere
 from api.http.errors import RequestInvalid
-from api.players.responses import wager_body
-from api.payments.rendering import Plain
-from api.payments.batch_requests import OPERATIONS, BatchBody, CommandBody
 from api.http.responses import Shown
 from api.http.services import Services
 from api.http.validation import command_errors, operation_unknown
+from api.payments.batch_requests import OPERATIONS, BatchBody, CommandBody
+from api.payments.rendering import Plain
+from api.players.responses import wager_body
 from ledger.commands.batches import Ask, Outcome
 from ledger.commands.errors import BatchRefused
 from ledger.commands.handling import Caller

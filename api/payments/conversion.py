@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from api.http import declared
 from api.http.answers import written
-from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.payments.requests import NewQuote, ResolveConversionBody
 from api.payments.responses import ConversionAnswer
 from domain.errors import (

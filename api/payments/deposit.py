@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from api.http import declared
 from api.http.answers import written
-from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.payments.requests import NewTransaction, NoteBody, ResolveDepositBody
 from api.payments.responses import DepositAnswer
 from domain.errors import EvidenceMissing, InvalidResolution, SelfApproval

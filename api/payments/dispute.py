@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.http import declared
 from api.http.answers import written
 from api.http.as_of import PageQueryParameters, QueryParameters, queries
-from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere, VersionedCaller
 from api.http.free_text import Name
 from api.http.paging import PageShown
 from api.payments.requests import DisputeEvidenceBody, EvidenceNoteBody

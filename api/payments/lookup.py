@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, Field
 
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, ServicesHere
 from api.http.free_text import check_line
 from api.http.reading import viewing
 from api.http.responses import Shown
-from api.permissions import hidden_from
 from api.payments.transactions import past_transactions
+from api.permissions import hidden_from
 from projections.history.history import HISTORY
 from projections.journal.journal import JOURNAL
 from projections.lookup import lookup

@@ -11,16 +11,16 @@ from pydantic import Field
 
 from api.http import log_reading
 from api.http.as_of import PageQueryParameters, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.errors import RequestInvalid
 from api.http.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.http.reading import View, viewing
 from api.http.responses import Instant, MoneyShown, Shown
-from api.payments.responses import Groups
-from api.permissions import May, may
-from api.payments.transactions import Kind
 from api.http.validation import invalid
+from api.payments.responses import Groups
+from api.payments.transactions import Kind
+from api.permissions import May, may
 from api.withholding import queue_reasons
 from domain.withdrawal.state import WithdrawalStatus
 from projections.history.history import HISTORY

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from api.http import declared
 from api.http.answers import written
-from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere, VersionedCaller
 from api.payments.requests import NewRefund, NoteBody, ResolveRefundBody
 from api.payments.responses import RefundAnswer
 from domain.errors import (

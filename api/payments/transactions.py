@@ -16,16 +16,16 @@ from pydantic_core import PydanticCustomError
 from api.http import log_reading
 from api.http.answers import answered, etag
 from api.http.as_of import PageQueryParameters, QueryParameters, queries
-from api.http.context import KEYED
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED
 from api.http.free_text import LINE_CHARS_MAX, Line, Name, check_line
 from api.http.instants import When
 from api.http.log_reading import EventShown
 from api.http.paging import PageShown, decode_cursor, encode_cursor, link_next
 from api.http.reading import View, viewing
-from api.payments.rendering import Plain, judged_by_player, rendered
 from api.http.requests import METADATA_ENTRIES_MAX, Currency
 from api.http.responses import Shown
+from api.payments.rendering import Plain, judged_by_player, rendered
 from api.payments.responses import AnyTransactionShown
 from api.withholding import shown_to
 from domain.adjustment.decisions import AdjustmentStatus

@@ -8,12 +8,12 @@ import structlog
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from api.admin.providers import ProviderName
 from api.http import declared
-from api.http.context import ServicesHere
 from api.http.authentication import OpenRoute
+from api.http.context import ServicesHere
 from api.http.errors import BodyTooLarge, BodyUnsupported, NoticeRefused, RequestInvalid
 from api.http.free_text import holds_card_number
-from api.admin.providers import ProviderName
 from ledger.commands.errors import ProviderNotFound
 from ledger.providers.protocol import DisputeNotice, InvalidNotice, ProviderNotice
 

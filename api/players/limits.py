@@ -11,14 +11,14 @@ from pydantic import Field
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, KeylessCaller, ServicesHere
 from api.http.authentication import KeyedRoute
-from api.players.responses import LimitShown
-from api.players.player import seen_player
+from api.http.context import KEYED, KeylessCaller, ServicesHere
 from api.http.reading import View, viewing
-from api.players.requests import LimitBody
 from api.http.responses import Shown
 from api.http.services import Services
+from api.players.player import seen_player
+from api.players.requests import LimitBody
+from api.players.responses import LimitShown
 from domain.counters import Window, limit_counter
 from domain.errors import LimitInvalid, NothingToChange
 from domain.player.calendar import today_of

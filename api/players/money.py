@@ -11,14 +11,14 @@ from pydantic import Field
 from api.http import declared, log_reading
 from api.http.answers import REPLAYED_HEADER, answered, etag
 from api.http.as_of import PageQueryParameters, QueryParameters, queries
-from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, ServicesHere
 from api.http.paging import PageShown, decode_cursor, encode_cursor, link_next
-from api.players.responses import InstrumentNetShown, WagerAnswer, wager_body
-from api.players.player import seen_player
 from api.http.reading import View, viewing
-from api.players.requests import WagerBody
 from api.http.responses import Instant, MoneyShown, Shown
+from api.players.player import seen_player
+from api.players.requests import WagerBody
+from api.players.responses import InstrumentNetShown, WagerAnswer, wager_body
 from domain.counters import instrument_counter
 from domain.player.player import Player
 from ledger.commands.errors import PlayerNotFound

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request, Response
 from api.http import declared, log_reading
 from api.http.answers import etag
 from api.http.as_of import QueryParameters, queries
-from api.http.context import KEYED, CallerHere, KeylessCaller, ServicesHere
 from api.http.authentication import KeyedRoute
+from api.http.context import KEYED, CallerHere, KeylessCaller, ServicesHere
 from api.http.free_text import Line
 from api.http.paging import Parameters
-from api.players.responses import HolderCheckShown, PlayerShown
 from api.http.reading import View, viewing
+from api.http.services import Services
 from api.players.requests import (
     CredentialBody,
     ExclusionBody,
@@ -24,7 +24,7 @@ from api.players.requests import (
     HolderCheckBody,
     PlayerBody,
 )
-from api.http.services import Services
+from api.players.responses import HolderCheckShown, PlayerShown
 from domain.errors import (
     ExclusionInvalid,
     ExclusionRunning,

@@ -14,7 +14,6 @@ from domain.fraud.assessment import Assessment, assess
 from projections.fraud.model import AssessmentRow
 from projections.fraud.signals import instant
 from replay.backtest.blocks import items
-from replay.backtest.dealing import payouts_file
 from replay.backtest.judging import (
     Candidate,
     HitLine,
@@ -23,6 +22,7 @@ from replay.backtest.judging import (
     hits_file,
     weighings_file,
 )
+from replay.backtest.partitioning import payouts_file
 from replay.backtest.payouts import Payout
 
 _by_position = attrgetter("position")

@@ -25,8 +25,8 @@ from projections.fraud.signals import AnySignal
 from projections.fraud.states import STATES, AnyState
 from replay.archive.fold import seldom_collected
 from replay.backtest.blocks import BlockWriter, items
-from replay.backtest.dealing import Dealt, signals_file
 from replay.backtest.digest import canonical
+from replay.backtest.partitioning import Dealt, signals_file
 from replay.progress import peak_memory_mb
 from replay.spill import Spilled
 

@@ -11,10 +11,10 @@ from projections.fraud.rules import Rules
 from replay.archive import layout
 from replay.archive.layout import ArchiveError, Manifest
 from replay.backtest.candidates import Wanted, candidate_of, in_force, rulesets_in
-from replay.backtest.dealing import Gathered, deal_bucket
 from replay.backtest.digest import Digest
 from replay.backtest.joining import hit_lines, joined, row_of
 from replay.backtest.judging import SIDES, Candidate, InForce, Judged, Task, judge_partition
+from replay.backtest.partitioning import Gathered, deal_bucket
 from replay.backtest.report import Backtest, Comparison, InForceFrom, Span, compared, verdict
 from replay.backtest.scratch import scratch_in
 from replay.backtest.span import span_of

@@ -1,7 +1,7 @@
 """README.txt of a bundle: what it is, in plain words."""
 
 from ledger.checkpoints.note import Verifier
-from replay.case.streams import Case
+from replay.case.members import Case
 
 _TEXT = """\
 The case of {kind} {id}

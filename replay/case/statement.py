@@ -9,7 +9,7 @@ from domain.postings import postings
 from domain.transactions import Transaction, evolve_transaction, kind_of
 from ledger.checkpoints.checkpoint import Checkpoint
 from ledger.eventstore.codec import TOPICS
-from replay.case.streams import Case
+from replay.case.members import Case
 
 
 class Statement:

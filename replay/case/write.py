@@ -29,11 +29,11 @@ from ledger.eventstore.stored_hashes import HashesMissing
 from replay import log
 from replay.case import verify
 from replay.case.folder import appearing, refuse_taken, zip_folder
+from replay.case.members import Case, CaseKind, Unreadable, positions_of, streams_of
 from replay.case.proof import proof_of
 from replay.case.readme import readme
 from replay.case.statement import Statement
-from replay.case.streams import Case, CaseKind, Unreadable, positions_of, streams_of
-from replay.case.telling import PageTeller, TextTeller
+from replay.case.story import PageTeller, TextTeller
 from replay.progress import Report
 from replay.transaction import stories
 

@@ -22,7 +22,6 @@ from projections.registry import READ_MODELS
 from replay import log
 from replay.log import Head
 from replay.progress import peak_memory_mb
-from replay.streams import Share
 from replay.verify import claims, findings
 from replay.verify.chain import POSITION_MIN, Checked, LogRange, LogState, check_log
 from replay.verify.claims import Claim
@@ -36,6 +35,7 @@ from replay.verify.findings import (
     Verification,
 )
 from replay.verify.pool import Pool
+from replay.verify.streams import Share
 from replay.verify.tasks import (
     TABLE_IS_MISSING,
     Done,

@@ -16,13 +16,14 @@ from ledger.eventstore.codec import UnreadableEvent, decode_stored
 from ledger.eventstore.stored_hashes import HashesMissing
 from projections.engine.collecting import collector_paused
 from projections.engine.read_model import ReadModel, Recorded
-from replay import log, streams
+from replay import log
 from replay.log import Raw
-from replay.streams import Share
+from replay.verify import streams
 from replay.verify.books import Books
 from replay.verify.chain import Advance, Checked, LogRange, LogState, assumed, check_log
 from replay.verify.findings import BOOKS, LOG, PROBLEMS_MAX, STREAMS, Findings
 from replay.verify.models import Refolded
+from replay.verify.streams import Share
 
 TABLE_IS_MISSING = (
     psycopg.errors.UndefinedTable,

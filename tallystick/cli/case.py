@@ -21,7 +21,7 @@ from ledger.eventstore.setup_error import SetupError
 from ledger.settings import Settings
 from replay import log
 from replay.case.folder import FolderTaken
-from replay.case.streams import Case, CaseKind, Unreadable
+from replay.case.members import Case, CaseKind, Unreadable
 from replay.case.write import CaseManifest, NoCheckpoint, write_case
 from replay.nothing import Nothing
 from replay.progress import peak_memory_mb, reporting

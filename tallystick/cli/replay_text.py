@@ -11,7 +11,7 @@ from rich.table import Table
 from domain.accounts import currency_of
 from domain.money import format_minor
 from ledger.eventstore.positions import AsOf
-from replay import saying
+from replay import event_text
 from replay.account import AccountThen
 from replay.player import PlayerThen
 from replay.seen import Saw
@@ -37,7 +37,7 @@ def show_story(console: Console, told: Story, as_of: AsOf) -> None:
     for number, (step, row) in enumerate(zip(told.steps, rows, strict=True)):
         console.print(_line(row, widths, with_heading=number == 0))
         if step.saw is not None:
-            before, seen = seen, dict(saying.seen_parts(step.saw))
+            before, seen = seen, dict(event_text.seen_parts(step.saw))
             for line in _block(step.saw, seen, before):
                 console.print(line, markup=False, soft_wrap=True)
 
@@ -49,8 +49,8 @@ def _row(step: Step, player_id: UUID | None) -> tuple[str, ...]:
         step.event,
         step.actor,
         step.after if step.before in (None, step.after) else f"{step.before} → {step.after}",
-        "\n".join((*_posted(step, player_id), *saying.counted(step.facts))),
-        "\n".join(filter(None, (saying.words(step.facts), saying.heard(step.heard)))),
+        "\n".join((*_posted(step, player_id), *event_text.counted(step.facts))),
+        "\n".join(filter(None, (event_text.words(step.facts), event_text.heard(step.heard)))),
     )
 
 
@@ -74,7 +74,7 @@ def _posted(step: Step, player_id: UUID | None) -> Iterator[str]:
     """The accounts of the story's own player without the id: its first line says it."""
     for posting in step.postings:
         amount = format_minor(posting.amount_minor, currency_of(posting.account))
-        yield f"{saying.short(posting.account, player_id)} {amount}"
+        yield f"{event_text.short(posting.account, player_id)} {amount}"
 
 
 # --- what was seen ------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def _facts(player: PlayerThen) -> Iterator[tuple[str, str]]:
     if not player.balances:
         yield "balance", "nothing on any account"
     for balance in player.balances:
-        yield "balance", saying.balance(balance)
+        yield "balance", event_text.balance(balance)
     for counted in player.counters:
         paid_in = format_minor(counted.deposited_minor, counted.currency)
         wagered = format_minor(counted.wagered_minor, counted.currency)

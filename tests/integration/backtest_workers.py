@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from replay.backtest import dealing, judging
+from replay.backtest import judging, partitioning
 
 UNTIL_KILLED = 20
-_DECODED, _MERGED = dealing.decoded, judging.merged
+_DECODED, _MERGED = partitioning.decoded, judging.merged
 
 
 def killed_half_way(function: Any, notes: Path, piece: int) -> Any:
@@ -21,7 +21,7 @@ def killed_half_way(function: Any, notes: Path, piece: int) -> Any:
     if piece != 2 or len(note.read_text().splitlines()) > 1:
         return function(piece)
     with (
-        patch.object(dealing, "decoded", lambda *told: _until_killed(_DECODED(*told))),
+        patch.object(partitioning, "decoded", lambda *told: _until_killed(_DECODED(*told))),
         patch.object(judging, "merged", lambda *told: _until_killed(_MERGED(*told))),
     ):
         function(piece)

@@ -14,7 +14,7 @@ import pytest
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from replay.case.streams import Case, CaseKind, streams_of
+from replay.case.members import Case, CaseKind, streams_of
 from replay.jobs import ExportJobs
 from tests.integration.api_server import Api, said
 from tests.integration.fraud_api import BY_ROLE, case_of, code, fraud_api, head, structured, until

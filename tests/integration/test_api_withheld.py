@@ -15,7 +15,7 @@ from ledger.commands.handling import Caller
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from ledger.settings import Settings
-from replay.case.streams import Case, CaseKind, NotForAsker, streams_of
+from replay.case.members import Case, CaseKind, NotForAsker, streams_of
 from replay.jobs import ExportJobs
 from tests.integration.api_server import Api
 from tests.integration.fraud_api import BY_ROLE, code, fraud_api, structured, until

@@ -31,7 +31,7 @@ from ledger.commands.adjustment import RequestAdjustment
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
 from replay.case.folder import FolderTaken
-from replay.case.streams import Case, CaseKind, Unreadable
+from replay.case.members import Case, CaseKind, Unreadable
 from replay.case.write import CaseManifest, NoCheckpoint, write_case
 from replay.nothing import Nothing
 from tests.case_bundles import (

@@ -31,7 +31,7 @@ from ledger.workers.worker import Worker, lease_seconds
 from projections.engine.projector import Projector
 from projections.fraud.model import FRAUD
 from projections.registry import READ_MODELS
-from replay.saying import seen
+from replay.event_text import seen
 from replay.transaction import story
 from tallystick.serve import bootstrap
 from tests.integration.api_server import Api, running_api, services_over

@@ -10,7 +10,7 @@ import pytest
 from domain.accounts import available
 from domain.counters import instrument_counter, limit_counters
 from domain.events import Count, LedgerEvent
-from replay import saying
+from replay import event_text
 from replay.seen import (
     Agreed,
     Approvals,
@@ -31,14 +31,14 @@ REFUND = "cccccccc-dddd-4eee-8fff-000000000000"
 
 @pytest.mark.parametrize("event", VARIANTS, ids=lambda event: type(event).__name__)
 def test_something_is_said_of_every_event_or_nothing(event: LedgerEvent) -> None:
-    said = saying.words(msgspec.to_builtins(event))
+    said = event_text.words(msgspec.to_builtins(event))
     assert "None" not in said
     assert "{" not in said
 
 
 def test_nothing_is_said_of_what_says_nothing() -> None:
-    assert saying.words({}) == ""
-    assert saying.words({"reason": None, "note": "", "high": [], "late": False}) == ""
+    assert event_text.words({}) == ""
+    assert event_text.words({"reason": None, "note": "", "high": [], "late": False}) == ""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_nothing_is_said_of_what_says_nothing() -> None:
     ],
 )
 def test_it_is_said_in_a_few_words(facts: dict[str, Any], said: str) -> None:
-    assert saying.words(facts) == said
+    assert event_text.words(facts) == said
 
 
 def test_counters_are_named_without_the_player() -> None:
@@ -112,7 +112,7 @@ def test_counters_are_named_without_the_player() -> None:
         ),
         Count(counter=instrument_counter(PLAYER_ID, "tok:b", "JPY"), change=-7),
     ]
-    assert list(saying.counted({"counts": msgspec.to_builtins(counts)})) == [
+    assert list(event_text.counted({"counts": msgspec.to_builtins(counts)})) == [
         "limit 2026-03-02: +10.50 EUR",
         "limit 2026-W10: +10.50 EUR",
         "limit 2026-03: +10.50 EUR",
@@ -121,10 +121,12 @@ def test_counters_are_named_without_the_player() -> None:
 
 
 def test_every_counter_of_every_event_can_be_told() -> None:
-    told = [line for event in SAMPLES for line in saying.counted(msgspec.to_builtins(event))]
+    told = [line for event in SAMPLES for line in event_text.counted(msgspec.to_builtins(event))]
     assert told
     assert not any(str(PLAYER_ID) in line for line in told)
-    assert not [line for e in SAMPLES for line in saying.counted(msgspec.to_builtins(sparse(e)))]
+    assert not [
+        line for e in SAMPLES for line in event_text.counted(msgspec.to_builtins(sparse(e)))
+    ]
 
 
 # --- what was seen ------------------------------------------------------------------------------
@@ -191,7 +193,7 @@ SAW = Saw(
 
 
 def test_what_was_seen_is_said_subject_by_subject() -> None:
-    assert list(saying.seen(SAW)) == [
+    assert list(event_text.seen(SAW)) == [
         "balance: available 10.50 EUR, house:fees -7 JPY",
         f"player: verified full, no jurisdiction, excluded until {AT:%Y-%m-%d %H:%M}, "
         "holds: aml, fraud, stopping deposits and payouts",
@@ -215,7 +217,7 @@ def test_what_was_not_there_is_not_made_up() -> None:
         policy=PolicyInForce(policy="default-1", since=None, position=None),
         rates=None,
     )
-    assert list(saying.seen(nothing)) == [
+    assert list(event_text.seen(nothing)) == [
         "score: none",
         "agreed: nobody yet; not screened yet",
         "policy: default-1",
@@ -232,6 +234,6 @@ def test_a_recorded_notice_is_recognised_by_its_digest() -> None:
         message_id=None,
         raw_digest=None,
     )
-    assert saying.heard(None) == saying.heard(answer) == ""
+    assert event_text.heard(None) == event_text.heard(answer) == ""
     notice = replace(answer, notice_position=7, message_id="msg_1", raw_digest="ab12")
-    assert saying.heard(notice) == "notice msg_1 at position 7, body sha256 ab12"
+    assert event_text.heard(notice) == "notice msg_1 at position 7, body sha256 ab12"

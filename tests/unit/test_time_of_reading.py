@@ -32,9 +32,9 @@ import tallystick
 from api.http import json_body
 from api.http.free_text import Line, Note, holds_card_number
 from api.http.paging import decode_cursor
+from api.http.validation import refusal
 from api.payments.batch_requests import BatchBody
 from api.payments.requests import NewTransaction
-from api.http.validation import refusal
 from ledger.access.api_keys import key_id_of
 from ledger.checkpoints import note
 from ledger.commands.holder_names import similarity_percent

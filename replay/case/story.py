@@ -6,7 +6,7 @@ from typing import TextIO
 
 from domain.accounts import currency_of
 from domain.money import format_minor
-from replay import saying
+from replay import event_text
 from replay.transaction import Step, Story
 
 _TIME = "%Y-%m-%d %H:%M:%S.%f UTC"
@@ -48,12 +48,12 @@ def posted(step: Step) -> list[str]:
 
 def said(step: Step) -> list[str]:
     """What the event says, and by what the provider's notice is recognised."""
-    return [line for line in (saying.words(step.facts), saying.heard(step.heard)) if line]
+    return [line for line in (event_text.words(step.facts), event_text.heard(step.heard)) if line]
 
 
 def seen(step: Step) -> list[str]:
     """Of a decision: what there was to be seen right before it, a line for each subject."""
-    return [] if step.saw is None else list(saying.seen(step.saw))
+    return [] if step.saw is None else list(event_text.seen(step.saw))
 
 
 class TextTeller:
