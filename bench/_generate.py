@@ -31,8 +31,8 @@ from projections.engine.projector import Projector
 from projections.registry import READ_MODELS
 from replay.progress import reporting
 from tallystick.serve import bootstrap
+from tests.generators.mixed_day import MixedDay
 from tests.property.backroom import two_processes
-from tests.property.mixed_day import MixedDay
 
 COMMANDS = 1_500
 """In the day that is repeated: some 9,000 events."""

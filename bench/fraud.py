@@ -36,7 +36,7 @@ from projections.engine.read_model import Recorded, Rows
 from projections.fraud.model import FRAUD
 from tallystick.play import synthetic_players
 from tallystick.serve import bootstrap
-from tests.population_log import append_drafts
+from tests.generators.synthetic_players_log import append_drafts
 
 WANTED = 20_000
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

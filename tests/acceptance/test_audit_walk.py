@@ -16,8 +16,8 @@ import pytest
 
 from ledger.checkpoints import signing
 from ledger.settings import Settings
-from tests.integration.api_server import running_api
-from tests.warm_command import warm_command
+from tests.servers.api_server import running_api
+from tests.servers.warm_command import warm_command
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "audit.md"

@@ -24,8 +24,8 @@ from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
 from tallystick.cli.main import app
 from tallystick.serve import bootstrap
-from tests.faults.running import Place, place, until
-from tests.integration.api_server import caller, services_over
+from tests.servers.api_server import caller, services_over
+from tests.servers.running import Place, place, until
 
 READY_SECONDS_MAX = 60.0
 SETTLED_SECONDS_MAX = 60.0

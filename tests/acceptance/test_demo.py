@@ -23,7 +23,7 @@ from domain.withdrawal.state import WithdrawalStatus
 from ledger.eventstore import database
 from ledger.eventstore.database import Role
 from tallystick.play.demo.plan import PlannedAdjustment, PlannedDeposit, PlannedWithdrawal, plan_day
-from tests.faults.running import PARTS, POSTGRES, Place, place, until
+from tests.servers.running import PARTS, POSTGRES, Place, place, until
 
 SEED = 7
 TRANSACTIONS = 60

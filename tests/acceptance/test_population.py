@@ -21,7 +21,7 @@ from tallystick.play.synthetic_players.report import (
     as_markdown,
     written,
 )
-from tests.population_log import append_population
+from tests.generators.synthetic_players_log import append_population
 
 PLAYERS, DAYS, SEED = 600, 90, 7
 PAGE = Path(__file__).parents[2] / "docs" / "fraud.md"

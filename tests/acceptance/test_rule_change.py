@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from ledger.settings import Settings
-from tests.integration.api_server import Api
-from tests.integration.fraud_api import case_of, code, fraud_api, head, structured
-from tests.integration.test_backtest_api import ended, working
+from tests.integration.fraud.fraud_api import case_of, code, fraud_api, head, structured
+from tests.integration.fraud.test_backtest_api import ended, working
+from tests.servers.api_server import Api
 
 NOTE = {"note": "Three such deposits are a payday; four are not."}
 

@@ -29,9 +29,9 @@ from projections.registry import READ_MODELS
 from replay.verify import Verification, part_names, tasks, verify
 from replay.verify.run import _Run
 from tests.conftest import admin_connection
-from tests.faults.running import Place
-from tests.integration.api_server import running_api
-from tests.ledger_checks import leaf_of
+from tests.oracles.ledger_checks import leaf_of
+from tests.servers.api_server import running_api
+from tests.servers.running import Place
 
 ALTERATIONS_OF_EACH_KIND = 12
 _OURS = ("public", *(f"{model.name}_v{model.version}" for model in READ_MODELS))

@@ -17,8 +17,8 @@ from replay.archive import layout
 from replay.archive.verify import verify_archive
 from replay.archive.write import archive
 from tests.conftest import fresh_database
-from tests.faults.archive_writer import BUCKETS, SEGMENT_EVENTS
-from tests.integration.archived_log import contents, fill
+from tests.generators.archived_log import contents, fill
+from tests.servers.archive_writer import BUCKETS, SEGMENT_EVENTS
 
 FAULTPOINTS = (
     "archive.page:2",
@@ -47,7 +47,7 @@ def undisturbed(reader: str, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def start(reader: str, folder: Path, faultpoint: str = "") -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.archive_writer", reader, str(folder)],
+        [sys.executable, "-m", "tests.servers.archive_writer", reader, str(folder)],
         env={**os.environ, "TALLYSTICK_FAULTPOINT": faultpoint},
     )
 

@@ -21,7 +21,7 @@ from replay.export.selection import Selection
 from replay.export.sinks import Format
 from replay.jobs import ExportJobs
 from tests.conftest import admin_connection
-from tests.export_log import files_of, fill
+from tests.generators.export_log import files_of, fill
 
 FILE_POSITIONS = 60
 CUTS = 6

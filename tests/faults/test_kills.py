@@ -35,7 +35,7 @@ from projections.registry import READ_MODELS
 from replay.verify import verify
 from tallystick.serve import bootstrap, stack
 from tallystick.serve.supervisor import Part, Supervisor
-from tests.faults.running import PARTS, POSTGRES, Place, place, until
+from tests.servers.running import PARTS, POSTGRES, Place, place, until
 
 CLIENTS = 4
 PLAYERS = 12

@@ -28,8 +28,8 @@ from projections.engine.tables import install
 from projections.history.history import HISTORY
 from projections.registry import READ_MODELS
 from replay.rebuild.recording import read_model_stream
-from tests.event_sequences import world
-from tests.faults import rebuilding
+from tests.generators.event_sequences import world
+from tests.servers import rebuilding
 
 PLACES = ("rebuild.batch", "rebuild.before_switch", "rebuild.after_switch", "rebuild.after_record")
 RANDOM_KILLS = (3, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(0)]))

@@ -15,7 +15,7 @@ from ledger.checkpoints.state import StateFile
 from ledger.eventstore.database import Role, conninfo
 from ledger.settings import Settings
 from tests.conftest import fresh_database
-from tests.ledger_checks import ledger_on, player_history, registered, rows
+from tests.oracles.ledger_checks import ledger_on, player_history, registered, rows
 
 KEY = Signer("tests.example/killed", b"x" * 32)
 PLACES = ("signer.before_state", "signer.before_insert", "signer.after_insert")

@@ -19,10 +19,10 @@ from ledger.eventstore.database import Role
 from ledger.providers.simulator.adapter import SimulatorProvider
 from ledger.settings import Settings
 from ledger.workers.worker import Worker
-from tests.faults import slow_provider as slow
-from tests.faults.slow_provider import SlowProvider, slow_provider
-from tests.integration.api_server import PARALLEL, Api, running_api
-from tests.integration.simulator_server import SECRET, TOKEN, Simulator, running, wait_until
+from tests.servers import slow_provider as slow
+from tests.servers.api_server import PARALLEL, Api, running_api
+from tests.servers.simulator_server import SECRET, TOKEN, Simulator, running, wait_until
+from tests.servers.slow_provider import SlowProvider, slow_provider
 
 CALL_TIMEOUT_SECONDS = 2.0
 """Longer than it takes until an attempt is asked about."""

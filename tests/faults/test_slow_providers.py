@@ -19,9 +19,8 @@ from ledger.providers.protocol import (
     QuoteUnavailable,
 )
 from ledger.providers.simulator.adapter import SimulatorProvider
-from tests.faults import slow_provider as slow
-from tests.faults.slow_provider import Part, SlowProvider, slow_provider
-from tests.integration.simulator_server import (
+from tests.servers import slow_provider as slow
+from tests.servers.simulator_server import (
     FIFTY_EUROS,
     SECRET,
     TOKEN,
@@ -30,6 +29,7 @@ from tests.integration.simulator_server import (
     submission,
     wait_until,
 )
+from tests.servers.slow_provider import Part, SlowProvider, slow_provider
 
 TIMEOUT_SECONDS = 0.6
 SLACK_SECONDS = 2.0

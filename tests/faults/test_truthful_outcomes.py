@@ -26,8 +26,8 @@ from ledger.eventstore.errors import AppendError, OutcomeUnknown, StoreUnavailab
 from ledger.eventstore.ledger import Ledger
 from ledger.settings import Settings
 from tests.conftest import admin_connection, embedded_settings
-from tests.faults.proxy import Fault, Proxy
-from tests.ledger_checks import check_log, log, registered, rows
+from tests.oracles.ledger_checks import check_log, log, registered, rows
+from tests.servers.proxy import Fault, Proxy
 
 TRANSIENT = [fault for fault in Fault if fault is not Fault.SILENT]
 
@@ -299,7 +299,15 @@ def test_what_a_killed_process_has_acknowledged_is_in_the_log_once(
     acknowledged = tmp_path / "acknowledged.txt"
     target = conninfo(database, Role.WRITER)
     killed = subprocess.run(
-        [sys.executable, "-m", "tests.appender", target, acknowledged, "1000", str(threads)],
+        [
+            sys.executable,
+            "-m",
+            "tests.servers.appender",
+            target,
+            acknowledged,
+            "1000",
+            str(threads),
+        ],
         env=os.environ | {"TALLYSTICK_FAULTPOINT": f"{place}:20"},
         timeout=120,
         check=False,

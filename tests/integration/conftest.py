@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.simulator_server import Simulator, running
+from tests.servers.simulator_server import Simulator, running
 
 
 @pytest.fixture(scope="session")

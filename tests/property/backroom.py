@@ -35,9 +35,9 @@ from ledger.eventstore.database import Role, conninfo
 from ledger.eventstore.ledger import Ledger
 from ledger.providers.protocol import ProviderQuote, QuoteRequest
 from ledger.settings import Settings
-from tests.ledger_checks import ledger_on
-from tests.property.naive_books import NaiveBooks
-from tests.property.naive_rules import NaiveRules
+from tests.oracles.ledger_checks import ledger_on
+from tests.oracles.naive_books import NaiveBooks
+from tests.oracles.naive_rules import NaiveRules
 
 SPREAD_BASIS_POINTS = 50
 ROLES = {"ann": "finance", "ben": "fraud", "cleo": "compliance", "dora": "finance", "pat": ""}

@@ -34,7 +34,7 @@ from projections.past.queue import waiting_then
 from projections.queue.fold import CASES, Case
 from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE, waiting
 from projections.registry import READ_MODELS
-from tests.event_sequences import START, World, recorded, world, write_log
+from tests.generators.event_sequences import START, World, recorded, world, write_log
 
 T = TypeVar("T")
 Question = Callable[[AsyncConnection[Any]], Awaitable[T]]

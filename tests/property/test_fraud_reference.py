@@ -41,8 +41,8 @@ from projections.fraud.signals import (
     microseconds,
 )
 from projections.fraud.states import AnyState
-from tests.property.fraud_events import crowded, numbered, seeded, worlds
-from tests.property.naive_fraud import NaiveAssessment, NaiveFraud, NaiveHit
+from tests.generators.fraud_events import crowded, numbered, seeded, worlds
+from tests.oracles.naive_fraud import NaiveAssessment, NaiveFraud, NaiveHit
 
 SEED: Final = int(os.environ.get("TALLYSTICK_SEED", "20261122"))
 WORLDS: Final = 1_000

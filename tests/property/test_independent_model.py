@@ -25,10 +25,10 @@ from domain.withdrawal import reports as withdrawal_reports
 from ledger.commands.errors import TooContended
 from ledger.eventstore.codec import TOPICS, encode
 from ledger.settings import Settings
-from tests.event_samples import ADDED_LATER, SAMPLES
+from tests.generators.event_samples import ADDED_LATER, SAMPLES
+from tests.generators.mixed_day import MixedDay
+from tests.oracles.naive_books import NaiveBooks, lines_of
 from tests.property.backroom import two_processes
-from tests.property.mixed_day import MixedDay
-from tests.property.naive_books import NaiveBooks, lines_of
 
 SEED = 3
 COMMANDS = 400

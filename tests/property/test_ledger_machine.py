@@ -25,7 +25,7 @@ from domain.transactions import Transaction
 from domain.withdrawal.state import Withdrawal
 from ledger.commands.handling import Caller
 from ledger.settings import Settings
-from tests.ledger_checks import check_log
+from tests.oracles.ledger_checks import check_log
 from tests.property.backroom import Handlers, by, two_processes
 from tests.property.machine_core import ENDINGS, WHICH, Act
 from tests.property.machine_others import Others

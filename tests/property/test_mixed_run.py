@@ -17,10 +17,10 @@ from domain.money import Money
 from ledger.commands.adjustment import RequestAdjustment
 from ledger.settings import Settings
 from tests.conftest import fresh_database
-from tests.ledger_checks import check_log, log, rows
+from tests.generators.mixed_core import IN_WORK
+from tests.generators.mixed_day import MixedDay
+from tests.oracles.ledger_checks import check_log, log, rows
 from tests.property.backroom import two_processes
-from tests.property.mixed_core import IN_WORK
-from tests.property.mixed_day import MixedDay
 
 COMMANDS = 2_000
 COMMANDS_SOAKED = 21_000

@@ -36,21 +36,9 @@ from domain.refund.decisions import Refund, RefundStatus
 from projections.engine.compare import fold_all
 from projections.queue.fold import CASES, Case
 from projections.queue.withdrawal_queue import WITHDRAWAL_QUEUE
-from tests.event_sequences import recorded
-from tests.scenario import (
-    PLAYER_ID,
-    PROVIDER_NAME,
-    TRANSACTION,
-    as_events,
-    by,
-    command,
-    deposit_in,
-    hear_of_deposit,
-    heard,
-    resolve_as,
-)
-from tests.scenario_dispute import told
-from tests.scenario_refund import (
+from tests.generators.event_sequences import recorded
+from tests.scenarios.dispute import told
+from tests.scenarios.refund import (
     GivenRefund,
     approve,
     balances,
@@ -62,6 +50,18 @@ from tests.scenario_refund import (
     reject,
     resolve,
     submit,
+)
+from tests.scenarios.scenario import (
+    PLAYER_ID,
+    PROVIDER_NAME,
+    TRANSACTION,
+    as_events,
+    by,
+    command,
+    deposit_in,
+    hear_of_deposit,
+    heard,
+    resolve_as,
 )
 
 CAPTURED = Money(1_000, "EUR")

@@ -29,7 +29,15 @@ from ledger.eventstore.merkle import Frontier
 from ledger.settings import Settings
 from replay.verify import Verification, verify_log
 from tests.conftest import admin_connection
-from tests.ledger_checks import credit, leaf_of, ledger_on, log, player_history, requested, rows
+from tests.oracles.ledger_checks import (
+    credit,
+    leaf_of,
+    ledger_on,
+    log,
+    player_history,
+    requested,
+    rows,
+)
 
 BATCHES = 40
 EDITS = 2_500

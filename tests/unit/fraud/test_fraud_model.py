@@ -13,7 +13,7 @@ from projections.engine.read_model import Recorded, Rows
 from projections.fraud.event_signals import signals
 from projections.fraud.model import FRAUD, HITS, RULES, Fraud
 from projections.fraud.signals import Excluded
-from tests.property.fraud_events import numbered, seeded
+from tests.generators.fraud_events import numbered, seeded
 
 SEEDS = (7, 8)
 ROUNDS = 20

@@ -7,8 +7,8 @@ from projections.fraud.judging import weighed
 from projections.fraud.others import OPERATOR_DAYS
 from projections.fraud.signals import OPERATORS, Cleared, Disputed, RefundAsked, Seen, Settled
 from projections.fraud.states import OPERATORS_MAX, AnyState, OperatorsState, ProviderState
-from tests.fraud_signals import DAY, MINUTE, START, rules
-from tests.fraud_subjects import Judged
+from tests.generators.fraud_signals import DAY, MINUTE, START, rules
+from tests.generators.fraud_subjects import Judged
 
 PROVIDER = "provider:acme"
 MARCH_LEFT = 30 * DAY - 9 * 60 * MINUTE - 30 * MINUTE

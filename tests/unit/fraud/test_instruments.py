@@ -15,8 +15,8 @@ from projections.fraud.signals import (
 )
 from projections.fraud.states import PLAYERS_MAX, AnyState, HoldingState, InstrumentState
 from projections.fraud.windows import KEPT_MAX
-from tests.fraud_signals import DAY, HOUR, MINUTE, START_US, rules
-from tests.fraud_subjects import Judged, player
+from tests.generators.fraud_signals import DAY, HOUR, MINUTE, START_US, rules
+from tests.generators.fraud_subjects import Judged, player
 
 HOLDING = f"holding:{player(1)}:card"
 CARD = "instrument:card"

@@ -6,7 +6,7 @@ from typing import Protocol
 import pytest
 
 from projections.fraud.signals import AnySignal
-from tests.fraud_signals import (
+from tests.generators.fraud_signals import (
     DAY,
     HOUR,
     MICROSECOND,

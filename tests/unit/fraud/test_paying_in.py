@@ -10,7 +10,7 @@ from projections.fraud.checks.paying_in import FATF_HIGH_RISK
 from projections.fraud.judging import weighed
 from projections.fraud.signals import AnySignal
 from projections.fraud.windows import KEPT_MAX
-from tests.fraud_signals import (
+from tests.generators.fraud_signals import (
     DAY,
     MICROSECOND,
     START_US,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from projections.fraud.signals import AnySignal
-from tests.fraud_signals import (
+from tests.generators.fraud_signals import (
     DAY,
     HOUR,
     MICROSECOND,

@@ -8,8 +8,8 @@ from projections.fraud.checks.instruments import NAMED_MAX
 from projections.fraud.judging import weighed
 from projections.fraud.signals import Declined, RefundAsked, Seen
 from projections.fraud.states import PLAYERS_MAX, AddressState, AnyState, BinState
-from tests.fraud_signals import DAY, HOUR, MINUTE, SECOND, rules
-from tests.fraud_subjects import Judged, player
+from tests.generators.fraud_signals import DAY, HOUR, MINUTE, SECOND, rules
+from tests.generators.fraud_subjects import Judged, player
 
 DEVICE, ADDRESS, BIN = "device:d1", "address:a1", "bin:411111"
 QUARTER = 15 * MINUTE

@@ -12,7 +12,7 @@ from domain.fraud.indicators.declaring import Subject, Unit
 from projections.fraud.judging import weighed
 from projections.fraud.signals import AnySignal
 from projections.fraud.states import PlayerState
-from tests.fraud_signals import (
+from tests.generators.fraud_signals import (
     DAY,
     HOUR,
     PLAYER,

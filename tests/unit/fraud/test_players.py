@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from projections.fraud.signals import AnySignal
 from projections.fraud.states import PlayerState
-from tests.fraud_signals import (
+from tests.generators.fraud_signals import (
     DAY,
     MICROSECOND,
     MINUTE,

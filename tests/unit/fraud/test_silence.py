@@ -10,7 +10,7 @@ from domain.fraud.indicators.catalogue import BY_CODE
 from domain.fraud.strength import COVERED_MAX, covering, is_covered
 from projections.fraud.judging import weighed
 from projections.fraud.signals import Cleared, Declined, Disputed, HolderChecked, RefundAsked
-from tests.fraud_signals import (
+from tests.generators.fraud_signals import (
     DAY,
     HOUR,
     MINUTE,
@@ -28,7 +28,7 @@ from tests.fraud_signals import (
     settled,
     taken,
 )
-from tests.fraud_subjects import Judged as Subjects
+from tests.generators.fraud_subjects import Judged as Subjects
 
 STRUCTURED = tuple(settled(195_000, at=at) for at in range(3))
 LARGER = tuple(settled(495_000, at=8 * DAY + at) for at in range(3))
