@@ -30,8 +30,9 @@ from eventsourcing.domain import Aggregate, event
 from psycopg.conninfo import conninfo_to_dict
 
 from domain.command import Command
-from domain.deposit.decisions import Deposit, create_deposit, fold_deposit, submit_deposit
+from domain.deposit.decisions import create_deposit, submit_deposit
 from domain.deposit.reports import hear_deposit
+from domain.deposit.state import Deposit, fold_deposit
 from domain.events import LedgerEvent
 from domain.events.evidence import Evidence, Outcome, Source
 from domain.money import Money

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import assert_never, cast
 
 from domain.accounts import of_player, player_of
-from domain.adjustment.decisions import Adjustment, evolve_adjustment
-from domain.conversion.decisions import Conversion, evolve_conversion
-from domain.deposit.decisions import Deposit, evolve_deposit
+from domain.adjustment.state import Adjustment, evolve_adjustment
+from domain.conversion.state import Conversion, evolve_conversion
+from domain.deposit.state import Deposit, evolve_deposit
 from domain.dispute.decisions import Dispute, evolve_dispute
 from domain.events import (
     AdjustmentEvent,

@@ -17,8 +17,8 @@ from psycopg import Connection
 
 from domain.accounts import of_player, player_of
 from domain.approval.policy import DEFAULT_POLICY, evolve_policy, policy_stream
-from domain.conversion.decisions import Conversion
 from domain.conversion.rates import rates_stream
+from domain.conversion.state import Conversion
 from domain.events import (
     PlayerEvent,
     PolicyEvent,

@@ -14,9 +14,9 @@ from api.http.validation import IDEMPOTENCY_HEADER
 from api.payments.rendering import Plain, encode, rendered
 from api.withholding import shown_to
 from domain.accounts import currency_of, of_player
-from domain.adjustment.decisions import Adjustment
-from domain.conversion.decisions import Conversion
-from domain.deposit.decisions import Deposit
+from domain.adjustment.state import Adjustment
+from domain.conversion.state import Conversion
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.refund.decisions import Refund
 from domain.transactions import accounts_of

@@ -14,11 +14,11 @@ from uuid import UUID
 
 import msgspec
 
-from domain.adjustment.decisions import Adjustment
+from domain.adjustment.state import Adjustment
 from domain.approval.roles import Groups, missing_groups
-from domain.conversion.decisions import Conversion
+from domain.conversion.state import Conversion
 from domain.deposit.claims import Claim
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.money import Money
 from domain.player.player import Player

@@ -28,8 +28,8 @@ from api.http.responses import Shown
 from api.payments.rendering import Plain, judged_by_player, rendered
 from api.payments.responses import AnyTransactionShown
 from api.withholding import shown_to
-from domain.adjustment.decisions import AdjustmentStatus
-from domain.conversion.decisions import ConversionStatus
+from domain.adjustment.state import AdjustmentStatus
+from domain.conversion.state import ConversionStatus
 from domain.deposit.decisions import DepositStatus
 from domain.dispute.decisions import DisputeStatus
 from domain.money import AMOUNT_MINOR_MAX

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from domain import accounts
 from domain.command import Command, repeated
-from domain.conversion.decisions import Conversion, ConversionStatus, settled_amount
+from domain.conversion.state import Conversion, ConversionStatus, settled_amount
 from domain.errors import InvalidTransition, Reason
 from domain.events import (
     ConversionEvent,

@@ -9,7 +9,8 @@ gone out than came in, and the deposit waits until somebody has looked, or until
 from collections.abc import Sequence
 
 from domain.command import Command, repeated
-from domain.deposit.decisions import Deposit, DepositStatus, fold_deposit
+from domain.deposit.decisions import DepositStatus
+from domain.deposit.state import Deposit, fold_deposit
 from domain.errors import EvidenceMissing, InvalidTransition
 from domain.events import (
     DepositConcernsReviewed,

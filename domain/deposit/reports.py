@@ -11,7 +11,8 @@ from typing import assert_never
 from domain import accounts
 from domain.command import Command, repeated
 from domain.counters import deposited_counter, instrument_counter, uncounted
-from domain.deposit.decisions import Deposit, DepositStatus, settled_amount
+from domain.deposit.decisions import DepositStatus
+from domain.deposit.state import Deposit, settled_amount
 from domain.errors import InvalidTransition, Reason
 from domain.events import (
     Count,

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from domain.command import Command, repeated
 from domain.deposit.claims import Claim, minor_of
 from domain.deposit.concerns import with_excess
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.state import STAGES as STAGES
 from domain.dispute.state import Dispute as Dispute
 from domain.dispute.state import DisputeStatus as DisputeStatus

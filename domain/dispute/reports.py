@@ -19,7 +19,7 @@ from uuid import UUID
 
 from domain.command import Command
 from domain.counters import instrument_counter
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import with_claim
 from domain.dispute.state import STAGES, Dispute, DisputeStatus, evolve_dispute
 from domain.events import (

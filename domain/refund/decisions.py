@@ -13,7 +13,7 @@ from domain.command import Command, repeated
 from domain.counters import instrument_counter
 from domain.deposit.claims import Claim
 from domain.deposit.concerns import with_excess
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.errors import (
     DisputeOpen,
     InvalidTransition,

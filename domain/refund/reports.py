@@ -11,7 +11,7 @@ from typing import assert_never
 
 from domain import accounts
 from domain.command import Command, repeated
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.errors import InvalidTransition, Reason
 from domain.events import (
     Count,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.adjustment.decisions import (
-    Adjustment,
     AdjustmentReason,
     approve_adjustment,
     reject_adjustment,
     request_adjustment,
 )
+from domain.adjustment.state import Adjustment
 from domain.errors import Reason
 from domain.events import Move
 from ledger.commands.handling import Caller, Drafted, Handling, Written, command_id

@@ -7,8 +7,9 @@ from threading import Semaphore
 from uuid import UUID
 
 from domain.command import Command
-from domain.conversion.decisions import Conversion, accept_conversion, quote_conversion
+from domain.conversion.decisions import accept_conversion, quote_conversion
 from domain.conversion.reports import resolve_conversion
+from domain.conversion.state import Conversion
 from domain.errors import Reason
 from domain.events import ConversionQuoted
 from domain.money import Money

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from domain.command import Command
 from domain.deposit.concerns import review_concerns, with_excess
-from domain.deposit.decisions import Deposit, DepositStatus, cancel_deposit, create_deposit
+from domain.deposit.decisions import DepositStatus, cancel_deposit, create_deposit
 from domain.deposit.reports import resolve_deposit
+from domain.deposit.state import Deposit
 from domain.errors import Reason
 from domain.events import (
     DepositBlocked,

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 from uuid import UUID
 
-from domain.adjustment.decisions import Adjustment
+from domain.adjustment.state import Adjustment
 from domain.approval.policy import DEFAULT_POLICY, Policy, fold_policy, policy_stream
-from domain.conversion.decisions import (
-    Conversion,
-    ConversionStatus,
-    expire_conversion,
-    submit_conversion,
-    why_not_converted,
-)
+from domain.conversion.decisions import expire_conversion, submit_conversion, why_not_converted
 from domain.conversion.rates import Rounding, exchange
+from domain.conversion.state import Conversion, ConversionStatus
 from domain.counters import deposited_counter, wagered_counter
-from domain.deposit.decisions import Deposit, DepositStatus, submit_deposit, why_not_deposited
+from domain.deposit.decisions import DepositStatus, submit_deposit, why_not_deposited
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import (
     Dispute,
     DisputeStatus,

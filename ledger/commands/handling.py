@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from domain.command import Command, repeated
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.errors import DomainError
 from domain.events import LedgerEvent, PlayerEvent, PlayerRegistered

@@ -8,14 +8,15 @@ from typing import assert_never
 from uuid import UUID
 
 from domain import accounts
-from domain.adjustment.decisions import Adjustment
+from domain.adjustment.state import Adjustment
 from domain.command import Command
-from domain.conversion.decisions import Conversion, ConversionStatus
 from domain.conversion.reports import hear_conversion
+from domain.conversion.state import Conversion, ConversionStatus
 from domain.counters import counted_on
 from domain.deposit.concerns import with_excess
-from domain.deposit.decisions import Deposit, DepositStatus
+from domain.deposit.decisions import DepositStatus
 from domain.deposit.reports import hear_deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute, dispute_stream
 from domain.dispute.reports import hear_dispute
 from domain.errors import InvalidTransition

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from domain.adjustment.decisions import AdjustmentStatus
-from domain.conversion.decisions import ConversionStatus
+from domain.adjustment.state import AdjustmentStatus
+from domain.conversion.state import ConversionStatus
 from domain.deposit.decisions import DepositStatus
 from domain.dispute.decisions import DisputeStatus
 from domain.events import (

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from domain.adjustment.decisions import AdjustmentStatus as A
-from domain.conversion.decisions import ConversionStatus as C
+from domain.adjustment.state import AdjustmentStatus as A
+from domain.conversion.state import ConversionStatus as C
 from domain.deposit.decisions import DepositStatus as D
 from domain.dispute.decisions import DisputeStatus as X
 from domain.errors import Reason

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from domain.adjustment.decisions import DECIDING_ROLES, AdjustmentStatus
+from domain.adjustment.decisions import DECIDING_ROLES
+from domain.adjustment.state import AdjustmentStatus
 from domain.approval.roles import Groups, missing_groups
 from domain.approval.snapshot import ANYBODY
 from domain.deposit.decisions import DepositStatus

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final, cast, get_args
 
 from domain import events
-from domain.adjustment.decisions import Adjustment
-from domain.conversion.decisions import Conversion, ConversionStatus
-from domain.deposit.decisions import Deposit, DepositStatus
+from domain.adjustment.state import Adjustment
+from domain.conversion.state import Conversion, ConversionStatus
+from domain.deposit.decisions import DepositStatus
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute, DisputeStatus
 from domain.refund.decisions import Refund, RefundStatus
 from domain.transactions import Transaction

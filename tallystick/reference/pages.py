@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from domain import events
-from domain.adjustment.decisions import Adjustment
-from domain.conversion.decisions import Conversion
-from domain.deposit.decisions import Deposit
+from domain.adjustment.state import Adjustment
+from domain.conversion.state import Conversion
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.refund.decisions import Refund
 from domain.withdrawal.state import Withdrawal

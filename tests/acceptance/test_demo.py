@@ -14,8 +14,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from domain.adjustment.decisions import AdjustmentStatus
-from domain.conversion.decisions import ConversionStatus
+from domain.adjustment.state import AdjustmentStatus
+from domain.conversion.state import ConversionStatus
 from domain.deposit.decisions import DepositStatus
 from domain.dispute.decisions import DisputeStatus
 from domain.refund.decisions import RefundStatus

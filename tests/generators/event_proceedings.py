@@ -4,18 +4,15 @@ from typing import TYPE_CHECKING, assert_never
 from uuid import UUID
 
 from domain import accounts
-from domain.adjustment.decisions import Adjustment, approve_adjustment, reject_adjustment
+from domain.adjustment.decisions import approve_adjustment, reject_adjustment
+from domain.adjustment.state import Adjustment
 from domain.approval.policy import DEFAULT_POLICY
-from domain.conversion.decisions import (
-    Conversion,
-    ConversionStatus,
-    accept_conversion,
-    expire_conversion,
-    submit_conversion,
-)
+from domain.conversion.decisions import accept_conversion, expire_conversion, submit_conversion
 from domain.conversion.reports import hear_conversion, resolve_conversion
-from domain.deposit.decisions import Deposit, DepositStatus, cancel_deposit, submit_deposit
+from domain.conversion.state import Conversion, ConversionStatus
+from domain.deposit.decisions import DepositStatus, cancel_deposit, submit_deposit
 from domain.deposit.reports import hear_deposit, resolve_deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import (
     Dispute,
     accept_dispute,

@@ -16,12 +16,12 @@ from uuid import UUID
 import psycopg
 
 from domain import accounts
-from domain.adjustment.decisions import Adjustment
+from domain.adjustment.state import Adjustment
 from domain.approval.policy import DEFAULT_POLICY, Policy
 from domain.command import Command
 from domain.conversion.rates import NO_RATES, ExchangeRates, evolve_rates
 from domain.counters import counts, instrument_counter
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.errors import DomainError, Reason
 from domain.events import (

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.conversion.decisions import Conversion
+from domain.conversion.state import Conversion
 from domain.dispute.decisions import Dispute
 from domain.events.evidence import Outcome, Source
 from domain.money import Money

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.adjustment.decisions import AdjustmentReason
 from domain.counters import Window
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.events import Move
 from domain.money import Money

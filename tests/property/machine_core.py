@@ -13,8 +13,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from domain.conversion.decisions import Conversion
-from domain.deposit.decisions import Deposit
+from domain.conversion.state import Conversion
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.errors import DomainError
 from domain.events.evidence import DeclineCode, DisputeNews, Evidence, Outcome, Source

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from domain.conversion.decisions import Conversion
-from domain.deposit.decisions import Deposit
+from domain.conversion.state import Conversion
+from domain.deposit.state import Deposit
 from domain.money import Money
 from domain.refund.decisions import Refund
 from domain.transactions import Transaction

@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from domain.adjustment.decisions import Adjustment, AdjustmentReason
+from domain.adjustment.decisions import AdjustmentReason
+from domain.adjustment.state import Adjustment
 from domain.dispute.decisions import Dispute
 from domain.events import Move
 from domain.money import Money

@@ -16,7 +16,7 @@ from domain.accounts import available, clearing, reserved, suspense
 from domain.counters import instrument_counter
 from domain.deposit.claims import Claim
 from domain.deposit.concerns import review_concerns, with_excess
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute, accept_dispute, dispute_stream, fold_dispute
 from domain.dispute.reports import hear_dispute
 from domain.errors import DisputeOpen, InvalidTransition, NotRefundable, RefundExceedsCapture

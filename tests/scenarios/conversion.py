@@ -10,14 +10,13 @@ from fractions import Fraction
 from uuid import UUID
 
 from domain.conversion.decisions import (
-    Conversion,
-    ConversionStatus,
     accept_conversion,
     expire_conversion,
     quote_conversion,
     submit_conversion,
 )
 from domain.conversion.reports import hear_conversion, resolve_conversion
+from domain.conversion.state import Conversion, ConversionStatus
 from domain.errors import Reason
 from domain.events import ConversionExecuted, ConversionQuoted
 from domain.events.evidence import Evidence

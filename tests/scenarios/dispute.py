@@ -12,14 +12,14 @@ from uuid import UUID, uuid4
 from domain.accounts import adjustments, available
 from domain.adjustment.decisions import (
     AdjustmentReason,
-    AdjustmentStatus,
     approve_adjustment,
     reject_adjustment,
     request_adjustment,
 )
+from domain.adjustment.state import AdjustmentStatus
 from domain.command import Command
 from domain.counters import counts
-from domain.deposit.decisions import Deposit, fold_deposit
+from domain.deposit.state import Deposit, fold_deposit
 from domain.dispute.decisions import (
     Dispute,
     DisputeStatus,

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.counters import counts
-from domain.deposit.decisions import Deposit, fold_deposit
+from domain.deposit.state import Deposit, fold_deposit
 from domain.errors import DomainError, Reason
 from domain.events import DepositDisputeTracked, Event, LedgerEvent
 from domain.events.evidence import Evidence, Standing

@@ -12,14 +12,9 @@ from uuid import UUID, uuid4
 from domain.approval.policy import DEFAULT_POLICY, Policy
 from domain.approval.roles import Groups
 from domain.command import Command
-from domain.deposit.decisions import (
-    Deposit,
-    DepositStatus,
-    cancel_deposit,
-    create_deposit,
-    submit_deposit,
-)
+from domain.deposit.decisions import DepositStatus, cancel_deposit, create_deposit, submit_deposit
 from domain.deposit.reports import hear_deposit, resolve_deposit
+from domain.deposit.state import Deposit
 from domain.errors import DomainError, Reason
 from domain.events import (
     ApprovalTerms,

@@ -11,7 +11,7 @@ from typing import Final
 
 from domain.adjustment.decisions import AdjustmentReason
 from domain.counters import Window, limit_counter
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.events.evidence import DeclineCode
 from domain.player.instruments import Credential
 from domain.player.limits import limit_in_force

@@ -6,14 +6,9 @@ Each step is decided by the ledger's own functions, so the events are what it wo
 from collections.abc import Generator, Mapping
 from typing import Final
 
-from domain.deposit.decisions import (
-    Deposit,
-    DepositStatus,
-    create_deposit,
-    evolve_deposit,
-    submit_deposit,
-)
+from domain.deposit.decisions import DepositStatus, create_deposit, submit_deposit
 from domain.deposit.reports import hear_deposit
+from domain.deposit.state import Deposit, evolve_deposit
 from domain.dispute.decisions import Dispute, dispute_stream, evolve_dispute
 from domain.dispute.reports import hear_dispute
 from domain.errors import Reason

@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from domain import accounts
-from domain.adjustment.decisions import (
-    AdjustmentReason,
-    approve_adjustment,
-    evolve_adjustment,
-    request_adjustment,
-)
-from domain.conversion.decisions import accept_conversion, evolve_conversion, quote_conversion
+from domain.adjustment.decisions import AdjustmentReason, approve_adjustment, request_adjustment
+from domain.adjustment.state import evolve_adjustment
+from domain.conversion.decisions import accept_conversion, quote_conversion
+from domain.conversion.state import evolve_conversion
 from domain.events import (
     Move,
     TransactionFailed,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from domain.adjustment.decisions import AdjustmentReason
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.player.player import Verification
 from tallystick.play.synthetic_players.paying_in import ask_back, dispute, pay_in
 from tallystick.play.synthetic_players.paying_out import credit, pay_out

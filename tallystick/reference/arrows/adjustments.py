@@ -6,13 +6,12 @@ from typing import Final
 
 from domain import accounts
 from domain.adjustment.decisions import (
-    Adjustment,
     AdjustmentReason,
-    AdjustmentStatus,
     approve_adjustment,
     reject_adjustment,
     request_adjustment,
 )
+from domain.adjustment.state import Adjustment, AdjustmentStatus
 from domain.errors import Reason
 from domain.events import Move
 from tallystick.reference.arrows.exploring import Decision, Machine

@@ -6,14 +6,13 @@ from functools import partial
 from typing import Final
 
 from domain.conversion.decisions import (
-    Conversion,
-    ConversionStatus,
     accept_conversion,
     expire_conversion,
     quote_conversion,
     submit_conversion,
 )
 from domain.conversion.reports import CONVERSION_TARGETS, hear_conversion, resolve_conversion
+from domain.conversion.state import Conversion, ConversionStatus
 from domain.errors import Reason
 from domain.events.evidence import Source
 from tallystick.reference.arrows.exploring import Decision, Machine, by_two

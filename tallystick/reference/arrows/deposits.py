@@ -8,14 +8,9 @@ from uuid import UUID
 
 from domain.deposit.claims import Claim
 from domain.deposit.concerns import review_concerns
-from domain.deposit.decisions import (
-    Deposit,
-    DepositStatus,
-    cancel_deposit,
-    create_deposit,
-    submit_deposit,
-)
+from domain.deposit.decisions import DepositStatus, cancel_deposit, create_deposit, submit_deposit
 from domain.deposit.reports import DEPOSIT_TARGETS, hear_deposit, resolve_deposit
+from domain.deposit.state import Deposit
 from domain.dispute.reports import hear_dispute
 from domain.errors import Reason
 from domain.events import LedgerEvent, RefundEvent

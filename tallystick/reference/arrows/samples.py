@@ -7,8 +7,9 @@ from typing import Final
 from uuid import UUID
 
 from domain.command import Command
-from domain.deposit.decisions import Deposit, create_deposit, evolve_deposit, submit_deposit
+from domain.deposit.decisions import create_deposit, submit_deposit
 from domain.deposit.reports import hear_deposit
+from domain.deposit.state import Deposit, evolve_deposit
 from domain.events.evidence import DeclineCode, Evidence, Outcome, Source
 from domain.money import Money
 from domain.player import player as players

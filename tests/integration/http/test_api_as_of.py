@@ -15,7 +15,7 @@ import pytest
 from domain.accounts import available
 from domain.approval.policy import DEFAULT_TERMS
 from domain.counters import Window
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.events import ApprovalTier, Rate
 from domain.money import Money

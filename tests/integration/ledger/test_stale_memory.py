@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute, DisputeStatus, dispute_stream
 from domain.errors import Reason
 from domain.events.evidence import DisputeNews, DisputeStage, Evidence, Outcome, Source

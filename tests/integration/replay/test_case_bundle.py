@@ -23,7 +23,7 @@ import psycopg
 import pytest
 
 from domain.adjustment.decisions import AdjustmentReason
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.events import Move
 from domain.money import Money
 from ledger.checkpoints.note import Signer

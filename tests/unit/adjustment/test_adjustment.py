@@ -7,15 +7,12 @@ import pytest
 
 from domain import accounts
 from domain.adjustment.decisions import (
-    Adjustment,
     AdjustmentReason,
-    AdjustmentStatus,
     approve_adjustment,
-    evolve_adjustment,
-    fold_adjustment,
     reject_adjustment,
     request_adjustment,
 )
+from domain.adjustment.state import Adjustment, AdjustmentStatus, evolve_adjustment, fold_adjustment
 from domain.errors import (
     AdjustmentInvalid,
     CommandReused,

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from api.http.answers import body_of
 from api.payments.rendering import encode, judged_by_player, rendered, rendered_rate
 from api.payments.responses import AnyTransactionAnswer, AnyTransactionShown, LegShown
-from domain.adjustment.decisions import AdjustmentStatus
-from domain.conversion.decisions import ConversionStatus
+from domain.adjustment.state import AdjustmentStatus
+from domain.conversion.state import ConversionStatus
 from domain.deposit.decisions import DepositStatus
 from domain.dispute.decisions import DisputeStatus
 from domain.events.evidence import Standing

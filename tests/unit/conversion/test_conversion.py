@@ -7,16 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from domain.conversion.decisions import (
-    ConversionStatus,
-    accept_conversion,
-    evolve_conversion,
-    expire_conversion,
-    fold_conversion,
-    submit_conversion,
-)
+from domain.conversion.decisions import accept_conversion, expire_conversion, submit_conversion
 from domain.conversion.rates import Rounding
 from domain.conversion.reports import CONVERSION_TARGETS, resolve_conversion
+from domain.conversion.state import ConversionStatus, evolve_conversion, fold_conversion
 from domain.errors import (
     AmountTooSmall,
     CommandReused,

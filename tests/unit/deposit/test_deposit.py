@@ -10,15 +10,9 @@ import pytest
 from domain import accounts
 from domain.counters import deposited_counter, instrument_counter
 from domain.deposit.concerns import review_concerns
-from domain.deposit.decisions import (
-    Claim,
-    Deposit,
-    DepositStatus,
-    cancel_deposit,
-    evolve_deposit,
-    submit_deposit,
-)
+from domain.deposit.decisions import Claim, DepositStatus, cancel_deposit, submit_deposit
 from domain.deposit.reports import DEPOSIT_TARGETS, resolve_deposit
+from domain.deposit.state import Deposit, evolve_deposit
 from domain.errors import CommandReused, EvidenceMissing, InvalidTransition, Reason, SelfApproval
 from domain.events import (
     DepositAuthorised,

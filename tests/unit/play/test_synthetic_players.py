@@ -12,7 +12,7 @@ import pytest
 
 from domain.accounts import floor_minor
 from domain.counters import counts
-from domain.deposit.decisions import Deposit
+from domain.deposit.state import Deposit
 from domain.events import LedgerEvent, PlayerEvent, PlayerRegistered
 from domain.player.player import Player, evolve_player
 from domain.postings import postings

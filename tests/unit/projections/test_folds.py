@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from domain import events
 from domain.accounts import currency_of
-from domain.adjustment.decisions import Adjustment
-from domain.conversion.decisions import Conversion
-from domain.deposit.decisions import Deposit
+from domain.adjustment.state import Adjustment
+from domain.conversion.state import Conversion
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.events import EVENT_TYPES, LedgerEvent, ReviewOpened
 from domain.events.evidence import Evidence, Outcome

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from domain.adjustment.decisions import Adjustment
-from domain.deposit.decisions import Deposit
+from domain.adjustment.state import Adjustment
+from domain.deposit.state import Deposit
 from domain.dispute.decisions import Dispute
 from domain.events import LedgerEvent
 from domain.transactions import Transaction, evolve_transaction, kind_of
