@@ -1,7 +1,7 @@
 """What an answer leaves out about how risky a payout looks, for who may not see that.
 
-`roles.py` says who may see what; here is where it stands in transactions, the queue and events. A
-value that is withheld is null, or not there and named as withheld: none is ever another one.
+`permissions.py` says who may see what; here is where it stands in transactions, the queue and
+events. A value that is withheld is null, or not there and named as withheld: none is ever another.
 """
 
 from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from api.http.answers import IdempotencyKey, IfMatch, expected_version
 from api.http.services import Services
 from ledger.commands.handling import Caller
 
-# Only declares the scheme in the OpenAPI document: the key is checked before, in `door.py`.
+# Only declares the scheme in the OpenAPI document: the key is checked before (`authentication.py`).
 api_key = HTTPBearer(
     scheme_name="API key",
     bearerFormat="tsk_<id>_<secret>",

@@ -1,7 +1,6 @@
 """What the API takes: request bodies, and nothing besides what they name.
 
-Those of transactions are in `requests_transactions.py`, of players in `requests_players.py`, of
-policies and rates in `requests_policies.py`.
+Those of each part of the API are in its own `requests.py`.
 """
 
 from typing import Annotated

@@ -1,6 +1,6 @@
 """What the API shows: the parts that everything shown is made of.
 
-Transactions are described in `resources_transactions.py` and put together in `rendering.py`.
+Transactions are described in `payments/responses.py` and put together in `payments/rendering.py`.
 """
 
 from datetime import UTC, datetime

@@ -1,8 +1,8 @@
 """Puts together what the API shows of a transaction: plain values, ready to be encoded.
 
 Thousands of answers a second are made here, so there are no models in between; those of
-`resources_transactions.py` describe the result, field by field. Collections are sorted: what was
-just decided and what is read back from the log must not differ in a byte.
+`responses.py` describe the result, field by field. Collections are sorted: what was just decided
+and what is read back from the log must not differ in a byte.
 """
 
 from collections.abc import Callable, Iterable, Mapping

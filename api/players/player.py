@@ -1,6 +1,6 @@
 """Players: who they are, and whether they may deposit and be paid.
 
-Their deposit limits are in `player_limits.py`, their money in `player_money.py`.
+Their deposit limits are in `limits.py`, their money in `money.py`.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What the API shows of a player. Their money is shown in `player_money.py`."""
+"""What the API shows of a player. Their money is shown in `money.py`."""
 
 from datetime import UTC, datetime
 from typing import Literal

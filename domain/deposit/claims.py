@@ -4,7 +4,7 @@ Succeeded and in-flight refunds and open or lost disputes never exceed what was 
 refund is requested in one append with its claim on the deposit's stream, whose version lets only
 one of two requests through. A dispute is somebody else's decision and may claim what has been
 refunded already; then more is claimed than there is, and nothing is left to refund. Once the money
-is gone twice, people are told by how much (`deposit_concerns.py`).
+is gone twice, people are told by how much (`concerns.py`).
 """
 
 from collections.abc import Iterable

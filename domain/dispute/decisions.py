@@ -1,8 +1,7 @@
 """Dispute: what people and the clock decide. A player's bank contests a deposit.
 
-What a dispute is, is in `dispute_state.py`; what the provider reports is decided in
-`dispute_reports.py`. How a dispute stands towards its deposit is recorded on the deposit's stream
-in the same append.
+What a dispute is, is in `state.py`; what the provider reports is decided in `reports.py`. How a
+dispute stands towards its deposit is recorded on the deposit's stream in the same append.
 """
 
 from datetime import timedelta

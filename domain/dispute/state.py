@@ -1,6 +1,6 @@
 """Dispute: state · evolve. A player's bank contests a deposit.
 
-What we decide is in `dispute.py`; what the provider reports is decided in `dispute_reports.py`.
+What we decide is in `decisions.py`; what the provider reports is decided in `reports.py`.
 """
 
 from collections import Counter

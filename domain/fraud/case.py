@@ -1,6 +1,6 @@
 """Fraud case: state · evolve. What indicators found about one subject, and what people make of it.
 
-Decisions are in `fraud_case_decisions.py`.
+Decisions are in `case_decisions.py`.
 """
 
 from collections.abc import Iterable, Mapping

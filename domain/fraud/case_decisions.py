@@ -1,11 +1,11 @@
 """Fraud case: decisions. Taking up hits, working on a case, closing it.
 
 Holds are placed and lifted from a case together with the player's own events, by the rules of
-`holds.py`, so that a case never says otherwise than the player does. Closing a case as anything but
-confirmed lets money go: the holds that were placed from it and still stand are lifted in the same
-append. Closing it as confirmed leaves its holds on the players; who may lift holds of their kind
-does so there. What is high is closed by two people, and so is what lets money go: one proposes,
-another agrees to that very proposal.
+`player/holds.py`, so that a case never says otherwise than the player does. Closing a case as
+anything but confirmed lets money go: the holds that were placed from it and still stand are lifted
+in the same append. Closing it as confirmed leaves its holds on the players; who may lift holds of
+their kind does so there. What is high is closed by two people, and so is what lets money go: one
+proposes, another agrees to that very proposal.
 """
 
 from collections.abc import Mapping

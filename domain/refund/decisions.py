@@ -1,8 +1,7 @@
 """Refund: what people decide. A deposit, or a part of it, goes back.
 
-What a refund is, is in `refund_state.py`; what the provider reports is decided in
-`refund_reports.py`. Whatever a refund takes of its deposit, or gives back, is recorded on the
-deposit's stream in the same append.
+What a refund is, is in `state.py`; what the provider reports is decided in `reports.py`. Whatever
+a refund takes of its deposit, or gives back, is recorded on the deposit's stream in that append.
 """
 
 from collections.abc import Mapping

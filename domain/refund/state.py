@@ -1,6 +1,6 @@
 """Refund: state · evolve. What has become of a refund, from request to receipt.
 
-Decisions of people are in `refund.py`, reports of providers in `refund_reports.py`.
+Decisions of people are in `decisions.py`, reports of providers in `reports.py`.
 """
 
 from collections.abc import Iterable, Mapping

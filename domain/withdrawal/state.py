@@ -1,9 +1,8 @@
 """Withdrawal: state · evolve. A player's request to be paid, from request to receipt.
 
 The money goes out in legs (`legs.py`), each with attempts of its own; where the withdrawal stands
-follows from them, see `withdrawal_status.py`. Decisions of people are in
-`withdrawal_decisions.py`, what is sent in `withdrawal_sending.py`, reports of providers in
-`withdrawal_reports.py`.
+follows from them, see `status.py`. Decisions of people are in `decisions.py`, what is sent in
+`sending.py`, reports of providers in `reports.py`.
 """
 
 from collections.abc import Iterable, Mapping

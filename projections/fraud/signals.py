@@ -1,7 +1,7 @@
 """Signals: what happened to a subject, and nothing else that judging looks at.
 
 Whatever an indicator needs to know is either in the signal or was in an earlier one about the same
-subject. `saying.py` has what each event says.
+subject. `event_signals.py` has what each event says.
 """
 
 from datetime import UTC, datetime, timedelta

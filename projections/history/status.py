@@ -166,7 +166,7 @@ OfWithdrawals = (
     | ResolutionProposed
     | TransactionResolved
 )
-"""Their status follows from the legs, see `payouts.py`."""
+"""Their status follows from the legs, see `projections/payouts.py`."""
 
 # What happens to transactions other than withdrawals: the status it leads to, None where it keeps
 # the status or where that depends on more than the type.
