@@ -7,7 +7,6 @@ where an answer can still be told apart, and the connection is closed.
 """
 
 import asyncio
-import select
 from typing import ClassVar, Final
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from api.http import problems
+from api.http.accepting import has_hung_up
 from api.http.connections import PROBES, Connections, Limits, Place, address_of
 from api.http.errors import (
     BodyTooLarge,
@@ -51,9 +51,6 @@ has left is seen only behind what it had sent."""
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 """Methods whose requests need no answer when nobody is there to read it."""
-
-HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
-"""What Linux says of a client that will send no more; 0 where it cannot be asked."""
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES_MAX: Final = 16_000_000
@@ -202,18 +199,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        if cycle.scope["method"] in SAFE and self._has_hung_up():
+        if cycle.scope["method"] in SAFE and has_hung_up(self.transport.get_extra_info("socket")):
             # The end of what it sent is read only after this: by then much would have been done.
             cycle.disconnected = cycle.response_complete = True
             self.transport.abort()
             return
         super()._start_asgi_task(cycle, app)
-
-    def _has_hung_up(self) -> bool:
-        """Whether the client has gone, as far as the kernel knows."""
-        asked = select.poll()
-        asked.register(self.transport.get_extra_info("socket"), HUNG_UP)
-        return bool(HUNG_UP and asked.poll(0))
 
     # --- what goes out --------------------------------------------------------------------------
 

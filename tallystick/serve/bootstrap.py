@@ -76,12 +76,8 @@ READS_NAME = "tallystick-api"
 
 READ_TIMEOUT_MS = 5_000
 
-BACKLOG_MAX = 65_535
-"""Connections that wait to be let in, as far as the system allows: who finds no place there comes
-again a second later, while those who wait are let in within a fraction of one."""
-
-FILES_KEPT = 256
-"""Open files of an API process that are not for its clients."""
+FILES_KEPT = 512
+"""Open files of an API process that are for no client, or for one that has not been let in yet."""
 
 _log = structlog.get_logger(__name__)
 
@@ -168,6 +164,7 @@ def build_server(settings: Settings, app: "FastAPI", connections_max: int) -> "u
     """The server of the API, which keeps to limits of time, of size and of number."""
     import uvicorn
 
+    from api.http.accepting import Server
     from api.http.connections import Limits
     from api.http.protocol import limited
 
@@ -178,7 +175,7 @@ def build_server(settings: Settings, app: "FastAPI", connections_max: int) -> "u
         connections_max=connections_max,
         per_address_max=settings.connections_per_address_max,
     )
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -189,7 +186,6 @@ def build_server(settings: Settings, app: "FastAPI", connections_max: int) -> "u
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=10,
-            backlog=BACKLOG_MAX,
         )
     )
 

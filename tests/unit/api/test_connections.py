@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from api.http.accepting import WAITING_MAX, Accepting
 from api.http.connections import Connections, Limits
 from api.http.observing import Metrics
 from api.http.protocol import AHEAD_BYTES, LimitedProtocol
@@ -308,5 +309,77 @@ def test_of_what_is_sent_ahead_only_so_much_is_read(loop_name: str) -> None:
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(sending, 1)
                 assert AHEAD_BYTES <= len(Telling.last._held) < 600_000
+
+    run(loop_name, test())
+
+
+# --- letting in -------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def letting_in(opened: Callable[[tuple[str, int]], None]) -> AsyncIterator[list[str]]:
+    """Clients who came while the loop was busy, as `opened` has them; from where, as let in."""
+    let_in: list[str] = []
+
+    class Noted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            let_in.append(transport.get_extra_info("peername")[0])
+
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1_000)
+    listening.setblocking(False)
+    opened(listening.getsockname())
+    accepting = Accepting(listening, Noted)
+    try:
+        yield let_in
+    finally:
+        accepting.close()
+        await accepting.wait_closed()
+
+
+def come(to: tuple[str, int], host: str = "127.0.0.1", sent: bytes = b"") -> socket.socket:
+    client = socket.create_connection(to, source_address=(host, 0))
+    client.sendall(sent)
+    return client
+
+
+async def settled(let_in: list[str], count: int) -> None:
+    while len(let_in) < count:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert len(let_in) == count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one address")
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_who_comes_from_elsewhere_need_not_wait_behind_a_crowd(loop_name: str) -> None:
+    clients: list[socket.socket] = []
+
+    def crowd(to: tuple[str, int]) -> None:
+        clients.extend(come(to) for _ in range(WAITING_MAX - 1))
+        clients.append(come(to, "127.0.0.2"))
+
+    async def test() -> None:
+        async with letting_in(crowd) as let_in:
+            await settled(let_in, len(clients))
+        assert let_in.index("127.0.0.2") <= 1
+
+    run(loop_name, test())
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who has hung up")
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_who_has_left_is_not_let_in_unless_something_is_to_be_written(loop_name: str) -> None:
+    def left(to: tuple[str, int]) -> None:
+        come(to).close()
+        come(to, sent=b"GET / HTTP/1.1\r\n\r\n").close()
+        reset(come(to, sent=b"HEAD / HTTP/1.1\r\n\r\n"))
+        come(to, "127.0.0.2", sent=b"POST / HTTP/1.1\r\n\r\n").close()
+
+    async def test() -> None:
+        async with letting_in(left) as let_in:
+            await settled(let_in, 1)
+        assert let_in == ["127.0.0.2"]
 
     run(loop_name, test())
