@@ -228,9 +228,10 @@ def test_what_is_around_chunks_has_an_end(server: Server, endless: bytes) -> Non
     with neighbour(server) as other, server.connect() as connection:
         head = server.head("POST /v1/providers/simulator/notices", transfer_encoding="chunked")
         connection.sendall(head + b"\r\n" + endless)
-        sent = push(connection, b"x-trailer: 1\r\n" * 5_000 if b"x-" in endless else endless, 400)
+        more = b"x-trailer: 1\r\n" * 5_000 if b"x-" in endless else endless
+        sent = push(connection, more, 1_600)
         answer = last_answer_or_reset(connection)
-    assert sent < 25_000_000
+    assert sent < 60_000_000  # what is thrown away, and what fits into the system's buffers
     if answer is not None:
         refused(answer, 413, "body_too_large")
     assert other.slowest_seconds < AT_ONCE_SECONDS
