@@ -41,7 +41,7 @@ def test_the_api_keeps_to_its_document(api: Api, tmp_path: Path) -> None:
         *("--phases", "examples,coverage,fuzzing,stateful"),
         *("--max-examples", "8"),
         *("--seed", "1"),
-        *("--workers", "2"),
+        *("--workers", "1"),  # two threads in `ast.parse` can fail one another in Python 3.11
         *("--request-timeout", "10"),
         *("--exclude-checks", "positive_data_acceptance"),
         "--no-shrink",
