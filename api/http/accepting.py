@@ -7,8 +7,10 @@ from the system and looking whether anybody is still there takes a fraction of t
 """
 
 import asyncio
+import errno
 import select
 import socket
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +18,7 @@ from typing import Any, Final, cast
 
 import structlog
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from api.http.connections import address_of
 
@@ -36,8 +39,8 @@ AGAIN_SECONDS: Final = 1.0
 HUNG_UP: Final = getattr(select, "POLLRDHUP", 0)
 """What Linux says of a client that will send no more; 0 where it cannot be asked."""
 
-READS: Final = (b"", b"GET /", b"HEAD ")
-"""How a request begins that changes nothing, or none at all."""
+SAFE: Final = frozenset({"GET", "HEAD"})
+"""Methods whose requests need no answer when nobody is there to read it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +50,11 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen at these sockets, or else at the configured address."""
-        listening = sockets or [self.config.bind_socket()]
+        try:
+            listening = sockets or bound_to(self.config.host, self.config.port)
+        except OSError as error:
+            _log.error("http.not_listening", error=str(error))
+            sys.exit(STARTUP_FAILURE)
         for each in listening:
             each.setblocking(False)
             each.listen(BACKLOG_MAX)
@@ -84,6 +91,7 @@ class Accepting:
             for connection in of_address:
                 connection.close()
         self._waiting.clear()
+        self._count = 0
 
     async def wait_closed(self) -> None:
         """Wait for those that were being let in."""
@@ -138,6 +146,28 @@ class Accepting:
             self._loop.call_soon(self._let_in)
 
 
+def bound_to(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
+    """Sockets at every address that the host has here.
+
+    `shared`: other processes may have sockets there too; the kernel deals connections out to them.
+
+    Raises:
+        OSError: an address is taken, or none of them is this machine's.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    for family, address in dict.fromkeys((family, address) for family, *_, address in found):
+        try:
+            bound.append(socket.create_server(address, family=family, reuse_port=shared))
+        except OSError as error:
+            is_last_chance = not bound and address == found[-1][-1]
+            if error.errno != errno.EADDRNOTAVAIL or is_last_chance:
+                for each in bound:
+                    each.close()
+                raise
+    return bound
+
+
 def has_hung_up(connection: socket.socket) -> bool:
     """Whether the client will send no more, as far as the system knows."""
     asked = select.poll()
@@ -153,6 +183,8 @@ def _has_left(connection: socket.socket) -> bool:
     if not has_hung_up(connection):
         return False
     try:
-        return connection.recv(5, socket.MSG_PEEK | socket.MSG_DONTWAIT) in READS
+        said = connection.recv(5, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:
         return True
+    method, space, _ = said.partition(b" ")
+    return not said or (bool(space) and method.decode("latin-1") in SAFE)

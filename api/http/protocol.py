@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from api.http import problems
-from api.http.accepting import has_hung_up
+from api.http.accepting import SAFE, has_hung_up
 from api.http.connections import PROBES, Connections, Limits, Place, address_of
 from api.http.errors import (
     BodyTooLarge,
@@ -48,9 +48,6 @@ PIECE_BYTES: Final = 8_192
 AHEAD_BYTES: Final = 65_536
 """Of what is sent ahead during an answer. Reading goes on until there is so much, for that a client
 has left is seen only behind what it had sent."""
-
-SAFE: Final = frozenset({"GET", "HEAD"})
-"""Methods whose requests need no answer when nobody is there to read it."""
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES_MAX: Final = 16_000_000

@@ -2,7 +2,6 @@
 
 import gc
 import resource
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +138,7 @@ def build_adapters(settings: Settings) -> dict[str, PaymentProvider]:
 
 def serve_api(settings: Settings, stop: threading.Event) -> None:
     """Answer HTTP until `stop` is set; requests under way are answered first."""
+    from api.http.accepting import bound_to
     from api.http.app import create_app
 
     ledger = build_ledger(settings)
@@ -153,7 +153,8 @@ def serve_api(settings: Settings, stop: threading.Event) -> None:
             server.should_exit = True
 
         threading.Thread(target=follow, daemon=True).start()
-        server.run(sockets=[_shared_socket(settings)] if settings.api_processes > 1 else None)
+        shared = settings.api_processes > 1
+        server.run(sockets=bound_to(settings.host, settings.port, shared=True) if shared else None)
     finally:
         services.proving.close()
         services.keys.close()
@@ -204,18 +205,6 @@ def _connections_max(settings: Settings) -> int:
     if fitting < settings.connections_max:
         _log.warning("api.few_open_files", open_files_max=hard, connections_max=fitting)
     return fitting
-
-
-def _shared_socket(settings: Settings) -> socket.socket:
-    """One of several at the same address: the kernel deals connections out to them."""
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM
-    )[0]
-    shared = socket.socket(family, socket.SOCK_STREAM)
-    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    shared.bind(address)
-    return shared
 
 
 def _collect_garbage_less_often() -> None:

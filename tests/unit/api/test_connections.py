@@ -1,6 +1,7 @@
 """A server with limits over a small application, and clients that come close to them."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -15,7 +16,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from api.http.accepting import WAITING_MAX, Accepting
+from api.http.accepting import WAITING_MAX, Accepting, bound_to
 from api.http.connections import Connections, Limits
 from api.http.observing import Metrics
 from api.http.protocol import AHEAD_BYTES, LimitedProtocol
@@ -317,17 +318,17 @@ def test_of_what_is_sent_ahead_only_so_much_is_read(loop_name: str) -> None:
 
 
 @asynccontextmanager
-async def letting_in(opened: Callable[[tuple[str, int]], None]) -> AsyncIterator[list[str]]:
-    """Clients who came while the loop was busy, as `opened` has them; from where, as let in."""
-    let_in: list[str] = []
+async def letting_in(come: Callable[[tuple[str, int]], None]) -> AsyncIterator[asyncio.Queue[str]]:
+    """Clients who came while the loop was busy, as `come` has them; from where, as let in."""
+    let_in: asyncio.Queue[str] = asyncio.Queue()
 
     class Noted(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            let_in.append(transport.get_extra_info("peername")[0])
+            let_in.put_nowait(transport.get_extra_info("peername")[0])
 
     listening = socket.create_server(("127.0.0.1", 0), backlog=1_000)
     listening.setblocking(False)
-    opened(listening.getsockname())
+    come(listening.getsockname())
     accepting = Accepting(listening, Noted)
     try:
         yield let_in
@@ -336,32 +337,37 @@ async def letting_in(opened: Callable[[tuple[str, int]], None]) -> AsyncIterator
         await accepting.wait_closed()
 
 
-def come(to: tuple[str, int], host: str = "127.0.0.1", sent: bytes = b"") -> socket.socket:
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+HOSTS = ["127.0.0.1", *(["::1"] if _has_ipv6() else [])]
+"""This machine's own addresses: some have no IPv6."""
+
+
+def client_of(to: tuple[str, int], host: str = "127.0.0.1", sent: bytes = b"") -> socket.socket:
     client = socket.create_connection(to, source_address=(host, 0))
     client.sendall(sent)
     return client
 
 
-async def settled(let_in: list[str], count: int) -> None:
-    while len(let_in) < count:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
-    assert len(let_in) == count
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one address")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers at all of 127.0.0.0/8")
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_who_comes_from_elsewhere_need_not_wait_behind_a_crowd(loop_name: str) -> None:
     clients: list[socket.socket] = []
 
     def crowd(to: tuple[str, int]) -> None:
-        clients.extend(come(to) for _ in range(WAITING_MAX - 1))
-        clients.append(come(to, "127.0.0.2"))
+        clients.extend(client_of(to) for _ in range(WAITING_MAX - 1))
+        clients.append(client_of(to, "127.0.0.2"))
 
     async def test() -> None:
         async with letting_in(crowd) as let_in:
-            await settled(let_in, len(clients))
-        assert let_in.index("127.0.0.2") <= 1
+            order = [await let_in.get() for _ in clients]
+        assert order.index("127.0.0.2") <= 1
 
     run(loop_name, test())
     for client in clients:
@@ -372,14 +378,51 @@ def test_who_comes_from_elsewhere_need_not_wait_behind_a_crowd(loop_name: str) -
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_who_has_left_is_not_let_in_unless_something_is_to_be_written(loop_name: str) -> None:
     def left(to: tuple[str, int]) -> None:
-        come(to).close()
-        come(to, sent=b"GET / HTTP/1.1\r\n\r\n").close()
-        reset(come(to, sent=b"HEAD / HTTP/1.1\r\n\r\n"))
-        come(to, "127.0.0.2", sent=b"POST / HTTP/1.1\r\n\r\n").close()
+        client_of(to).close()
+        client_of(to, sent=b"GET / HTTP/1.1\r\n\r\n").close()
+        reset(client_of(to, sent=b"HEAD / HTTP/1.1\r\n\r\n"))
+        client_of(to, "127.0.0.2", sent=b"POST / HTTP/1.1\r\n\r\n").close()
 
     async def test() -> None:
         async with letting_in(left) as let_in:
-            await settled(let_in, 1)
-        assert let_in == ["127.0.0.2"]
+            assert await let_in.get() == "127.0.0.2"
+            await asyncio.sleep(0.05)
+            assert let_in.empty()
 
     run(loop_name, test())
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_once_nobody_is_let_in_any_more_those_who_wait_are_told_and_the_loop_rests(
+    loop_name: str,
+) -> None:
+    clients: list[socket.socket] = []
+
+    def crowd(to: tuple[str, int]) -> None:
+        clients.extend(client_of(to) for _ in range(100))
+
+    async def test() -> None:
+        async with letting_in(crowd) as let_in:
+            await let_in.get()
+        began = time.thread_time()
+        await asyncio.sleep(0.3)
+        assert time.thread_time() - began < 0.15  # as long as it lasts where the loop is kept busy
+        assert clients[-1].recv(1) == b""
+
+    run(loop_name, test())
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_address_is_shared_only_where_that_is_asked_for(host: str) -> None:
+    with contextlib.ExitStack() as opened:
+
+        def bound(port: int, *, shared: bool) -> list[socket.socket]:
+            return [opened.enter_context(s) for s in bound_to(host, port, shared=shared)]
+
+        first, second = bound(0, shared=True), bound(0, shared=False)
+        assert bound(first[0].getsockname()[1], shared=True)
+        for taken in (first, second):
+            with pytest.raises(OSError, match="in use"):
+                bound(taken[0].getsockname()[1], shared=False)
